@@ -29,6 +29,9 @@ class Errors(metaclass=_WithCodes):
     G100 = "{name} = {value!r} is not available. Choose one of: {options}."
     G101 = "{name} must be {expected}, but is {value!r}."
     G102 = "width ({width}) must be divisible by the number of heads ({n_heads}): each head sends one slice of the features."
+    G103 = "The mask has shape {mask}, but the ids have shape {ids}. Give one boolean per token."
+    G104 = "Padding must stand at the right of each sequence: the mask has a real token after a padded one."
+    G105 = "Positions must lie in [0, {limit}): {dec_len} words of a sequence of {seq} are predicted after each."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."

@@ -1,0 +1,79 @@
+"""Context decoder: predict the next few words from the features of one position.
+
+Source: Yang et al. 2018, section 3.1, equation 2 (unit-level objective with sequence prediction). The soft-max shares
+the embedding table and has no bias.
+"""
+
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..dropout import locked_dropout
+from .config import GlomoConfig
+
+
+class Negatives(NamedTuple):
+    """A sample of the vocabulary that stands for all of it in the training loss.
+
+    ids (Tensor): Sampled word ids, shared by all targets. Shape: (negatives,).
+    log_expected (Tensor): For every word of the vocabulary, log of how often it is expected in `ids`. Shape: (vocab,).
+    """
+
+    ids: Tensor
+    log_expected: Tensor
+
+
+class ContextDecoder(nn.Module):
+    """A GRU that unrolls a position's features into the `dec_len` words after it.
+
+    config (GlomoConfig): Width, layers, steps.
+    """
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__()
+        self.config = config
+        between_layers = config.dropout if config.n_decoder_layers > 1 else 0.0
+        self.gru = nn.GRU(
+            config.width, config.width, config.n_decoder_layers, batch_first=True, dropout=between_layers
+        )
+
+    def forward(self, features: Tensor, embeddings: Tensor, positions: Tensor) -> Tensor:
+        """Decoder outputs, from which the words after each position are predicted.
+
+        features (Tensor): Top features at the positions. Shape: (batch, positions, width).
+        embeddings (Tensor): Shape: (batch, seq, width).
+        positions (Tensor): Each at most seq - 1 - dec_len. Shape: (positions,).
+        RETURNS (Tensor): Shape: (batch, positions, dec_len, width).
+        """
+        features = locked_dropout(features, self.config.dropout, is_train=self.training)
+        steps = [torch.zeros_like(embeddings[:, positions])]  # the first step has no word to read
+        steps += [embeddings[:, positions + step] for step in range(1, self.config.dec_len)]
+        inputs = torch.stack(steps, dim=2).flatten(0, 1)  # (batch * positions, dec_len, width)
+        state = features.flatten(0, 1).expand(self.config.n_decoder_layers, -1, -1).contiguous()
+        outputs, _ = self.gru(inputs, state.to(inputs.dtype))
+        return outputs.unflatten(0, features.shape[:2])
+
+    def targets(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """The words after each position. Shape: (batch, positions, dec_len)."""
+        steps = [ids[:, positions + step] for step in range(1, self.config.dec_len + 1)]
+        return torch.stack(steps, dim=2)
+
+
+def target_losses(outputs: Tensor, targets: Tensor, table: Tensor, *, negatives: Optional[Negatives] = None) -> Tensor:
+    """Cross-entropy of each target, in nats.
+
+    outputs (Tensor): Shape: (targets, width).
+    targets (Tensor): Word ids. Shape: (targets,).
+    table (Tensor): Embeddings that serve as the soft-max's weights. Shape: (vocab, width).
+    negatives (Optional[Negatives]): None: exact, over the whole vocabulary. Else sampled soft-max (Jean et al. 2015):
+        logits are corrected by the log of each word's expected count, and negatives that hit the target are left out.
+    RETURNS (Tensor): Shape: (targets,).
+    """
+    if negatives is None:
+        return F.cross_entropy((outputs @ table.t()).float(), targets, reduction="none")
+    sampled = (outputs @ table[negatives.ids].t()).float() - negatives.log_expected[negatives.ids]
+    sampled = sampled.masked_fill(negatives.ids == targets[:, None], float("-inf"))  # (targets, negatives)
+    own = (outputs * table[targets]).sum(-1).float() - negatives.log_expected[targets]  # (targets,)
+    return torch.logsumexp(torch.cat([own[:, None], sampled], dim=1), dim=1) - own

@@ -1,0 +1,215 @@
+"""From keys and queries to relational graphs: affinity scores, sparsity, one graph per layer and head.
+
+Source: Yang et al. 2018, section 3.1, equation 1: G_ij = ReLU(k_j . q_i + b)^2 / sum_j' ReLU(k_j' . q_i + b)^2, with
+the published threshold b a function of the query. A row's denominator is the sum of the squares. Receivers attend to
+strictly earlier tokens; the other direction is the same network on the reversed text.
+"""
+
+import math
+from typing import Dict, List, Optional, Type
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import WHOLE_PAST, GlomoConfig
+from .encoders import KeyCNN, MaskedBatchNorm, QueryCNN
+
+EPSILON = 1e-16  # of the published normaliser: a row without weight stays zero instead of dividing by zero
+
+
+class Sparsity(nn.Module):
+    """How scores become edge weights; subclasses are the named variants of `GlomoConfig.sparsity`.
+
+    config (GlomoConfig): Sizes and rates.
+    """
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
+        """Edge weights of one layer.
+
+        scores (Tensor): q_i . k_j, not scaled. Shape: (batch, heads, receiver, source).
+        queries (Tensor): Shape: (batch, heads, receiver, head_width).
+        allowed (Tensor): True where a source is earlier than its receiver. Shape: (receiver, source).
+        lengths (Tensor): Real tokens per sequence. Shape: (batch,).
+        layer (int): Which layer's parameters to use.
+        RETURNS (Tensor): Rows sum to 1, or to 0 when nothing is attended. Shape: (batch, heads, receiver, source).
+        """
+        positive = self.rectify(scores, queries, layer) * allowed
+        return normalize_squares(positive.float())
+
+    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
+        """The part of the scores that counts, before squaring. Shapes as in `forward`."""
+        raise NotImplementedError
+
+
+class Square(Sparsity):
+    """No rectifier: every earlier token counts with its squared score (published `sparse_mode 0`)."""
+
+    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
+        return scores
+
+
+class ReLU(Sparsity):
+    """Only positive scores count (published `sparse_mode 1`)."""
+
+    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
+        return F.relu(scores)
+
+
+class ShiftedReLU(Sparsity):
+    """Scores above one learned threshold per layer, initially 1e-4 (published `sparse_mode 2`)."""
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__(config)
+        self.shift = nn.Parameter(torch.full((config.n_layers,), 1e-4))
+
+    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
+        return F.relu(scores - self.shift[layer])
+
+
+class Threshold(Sparsity):
+    """Scores above a threshold that each receiver computes from its query (published `sparse_mode 4`)."""
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__(config)
+        self.thresholds = nn.ModuleList(nn.Linear(config.key_width, 1) for _ in range(config.n_layers))
+
+    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
+        return F.relu(scores - self.thresholds[layer](queries))  # (…, receiver, 1) is taken from each row
+
+
+class TopK(Sparsity):
+    """The k largest squared scores of each row, k = floor(top_k_rate * sqrt(length)) (published `sparse_mode 3`).
+
+    Unlike the published code, the length is the sequence's own, not the padded one.
+    """
+
+    def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
+        squares = (scores * allowed).float().square()
+        n_kept = (lengths.double().sqrt() * self.config.top_k_rate).floor().long().clamp(min=1)  # (batch,)
+        largest = min(max(int(math.sqrt(scores.shape[-1]) * self.config.top_k_rate), 1), scores.shape[-1])
+        values, sources = squares.topk(largest, dim=-1)  # (batch, heads, receiver, largest)
+        ranks = torch.arange(largest, device=scores.device)
+        values = values * (ranks < n_kept[:, None])[:, None, None]  # sequences shorter than the batch keep fewer
+        kept = torch.zeros_like(squares).scatter(-1, sources, values)
+        return kept / (kept.sum(-1, keepdim=True) + EPSILON)
+
+
+class Softmax(Sparsity):
+    """Soft-max of scores divided by sqrt(head_width) (Vaswani et al. 2017); dense.
+
+    The published option (`yann 0`) only raised an error; this is its evident meaning, with the usual scale, without
+    which the soft-max saturates.
+    """
+
+    def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
+        scaled = scores.float() / math.sqrt(self.config.key_width)
+        weights = scaled.masked_fill(~allowed, float("-inf")).softmax(-1)
+        return weights.masked_fill(~allowed, 0.0)  # the first row, which may attend to nothing, is not a number before
+
+
+SPARSITY_CLASSES: Dict[str, Type[Sparsity]] = {
+    "square": Square,
+    "relu": ReLU,
+    "shifted-relu": ShiftedReLU,
+    "top-k": TopK,
+    "threshold": Threshold,
+    "softmax": Softmax,
+}
+
+
+class GraphPredictor(nn.Module):
+    """Graphs of one direction: encoders shared by all layers, one affinity per layer.
+
+    config (GlomoConfig): Sizes and variant. With `fixed_windows` only the remaining heads are learned.
+    """
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.n_learned_heads == 0:
+            return
+        affinity_width = config.n_learned_heads * config.key_width
+        self.key_cnn = KeyCNN(config)
+        self.query_cnn = QueryCNN(config)
+        self.keys = nn.ModuleList(nn.Linear(config.width, affinity_width) for _ in range(config.n_layers))
+        self.queries = nn.ModuleList(nn.Linear(config.width, affinity_width) for _ in range(config.n_layers))
+        self.sparsity = SPARSITY_CLASSES[config.sparsity](config)
+        if config.center_queries:
+            self.centers = nn.ModuleList(
+                MaskedBatchNorm(affinity_width, is_affine=False) for _ in range(config.n_layers)
+            )
+
+    def forward(self, embeddings: Tensor, mask: Optional[Tensor], *, last_receivers: Optional[Tensor] = None) -> List[Tensor]:
+        """Learned graphs of all layers.
+
+        embeddings (Tensor): Shape: (batch, seq, width). Padding at the right.
+        mask (Optional[Tensor]): True for real tokens. Shape: (batch, seq).
+        last_receivers (Optional[Tensor]): In the last layer, compute only these rows. Shape: (receiver,).
+        RETURNS (List[Tensor]): Per layer (batch, learned heads, receiver, source); padding rows are 0.
+        """
+        if self.config.n_learned_heads == 0:
+            empty = embeddings.new_zeros(embeddings.shape[0], 0, embeddings.shape[1], embeddings.shape[1])
+            rows = empty if last_receivers is None else empty[:, :, : len(last_receivers)]
+            return [empty] * (self.config.n_layers - 1) + [rows]
+        encoded_keys = self.key_cnn(embeddings, mask)  # (batch, seq, width)
+        encoded_queries = self.query_cnn(embeddings, mask)  # (batch, seq, width)
+        graphs = []
+        for layer in range(self.config.n_layers):
+            receivers = last_receivers if layer == self.config.n_layers - 1 else None
+            graphs.append(self.layer_graph(encoded_keys, encoded_queries, mask, layer, receivers=receivers))
+        return graphs
+
+    def layer_graph(
+        self, keys: Tensor, queries: Tensor, mask: Optional[Tensor], layer: int, *, receivers: Optional[Tensor] = None
+    ) -> Tensor:
+        """Learned graphs of one layer from the encoders' outputs, all rows or those of `receivers`.
+
+        RETURNS (Tensor): Shape: (batch, learned heads, receiver, source).
+        """
+        query = self.queries[layer](queries)  # (batch, seq, heads * head_width)
+        if self.config.center_queries:
+            query = self.centers[layer](query, mask)
+        if receivers is not None:
+            query = query[:, receivers]
+        query = self._split_heads(query)  # (batch, heads, receiver, head_width)
+        key = self._split_heads(self.keys[layer](keys))  # (batch, heads, source, head_width)
+        scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
+        positions = torch.arange(key.shape[2], device=key.device)
+        allowed = positions < (positions if receivers is None else receivers)[:, None]  # (receiver, source)
+        if mask is None:
+            lengths = torch.full((len(keys),), key.shape[2], device=key.device)
+            return self.sparsity(scores, query, allowed, lengths, layer)
+        graph = self.sparsity(scores, query, allowed, mask.sum(1), layer)
+        is_real = mask if receivers is None else mask[:, receivers]
+        return graph * is_real[:, None, :, None]
+
+    def _split_heads(self, values: Tensor) -> Tensor:
+        return values.unflatten(-1, (self.config.n_learned_heads, -1)).transpose(1, 2)
+
+
+def fixed_graphs(config: GlomoConfig, seq: int, *, like: Tensor, receivers: Optional[Tensor] = None) -> Tensor:
+    """The window heads of a layer: each receiver attends equally to its last n tokens.
+
+    like (Tensor): Gives device and type.
+    receivers (Optional[Tensor]): Only these rows. Shape: (receiver,).
+    RETURNS (Tensor): Rows sum to 1, or to 0 where there is no earlier token. Shape: (windows, receiver, source).
+    """
+    positions = torch.arange(seq, device=like.device)
+    distance = (positions if receivers is None else receivers)[:, None] - positions  # (receiver, source)
+    reaches = [seq if window == WHOLE_PAST else window for window in config.fixed_windows]
+    graphs = [((distance > 0) & (distance <= reach)).to(like) for reach in reaches]
+    if not graphs:
+        return like.new_zeros(0, *distance.shape)
+    weights = torch.stack(graphs)
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1.0)
+
+
+def normalize_squares(weights: Tensor) -> Tensor:
+    """Square and divide each row by its sum (Yang et al. 2018, equation 1). Any shape, rows last."""
+    squares = weights.square()
+    return squares / (squares.sum(-1, keepdim=True) + EPSILON)

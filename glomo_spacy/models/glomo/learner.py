@@ -1,0 +1,211 @@
+"""The GLoMo model: graphs of both directions, learned by predicting context.
+
+Source: Yang et al. 2018, section 3. The left half reads the text as written and attends to the left; the right half
+reads it reversed, with its own weights, and its graphs are turned back into reading order.
+"""
+
+from typing import Iterator, List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...errors import Errors
+from ..masking import checked_mask, reverse
+from .config import GlomoConfig
+from .decoder import ContextDecoder, Negatives, target_losses
+from .feature_predictor import FeaturePredictor
+from .graph import GraphPredictor, fixed_graphs
+
+Positions = Tuple[Tensor, Tensor]
+
+
+class DirectionalLearner(nn.Module):
+    """One direction: graph predictor, feature predictor and decoder.
+
+    config (GlomoConfig): Sizes and variant.
+    """
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.graph = GraphPredictor(config)
+        self.features = FeaturePredictor(config)
+        self.decoder = ContextDecoder(config)
+
+    def forward(self, embeddings: Tensor, mask: Optional[Tensor], *, positions: Optional[Tensor] = None) -> List[Tensor]:
+        """Features of each layer, in this direction's own order.
+
+        embeddings (Tensor): Shape: (batch, seq, width).
+        mask (Optional[Tensor]): True for real tokens. Shape: (batch, seq).
+        positions (Optional[Tensor]): Compute the last layer only here. Shape: (positions,).
+        RETURNS (List[Tensor]): Per layer (batch, seq, width); the last (batch, positions, width) if positions are given.
+        """
+        graphs = self.graph(embeddings, mask, last_receivers=positions)
+        features, layers = embeddings, []
+        for layer, learned in enumerate(graphs):
+            rows = positions if layer == self.config.n_layers - 1 else None
+            fixed = fixed_graphs(self.config, embeddings.shape[1], like=embeddings, receivers=rows)
+            features = self.features(features, learned, fixed, layer, receivers=rows)
+            layers.append(features)
+        return layers
+
+
+class GlomoModel(nn.Module):
+    """Relational graphs learned from raw text, with the networks that teach them.
+
+    config (GlomoConfig): Sizes and variant.
+    """
+
+    mix_weights: Tensor
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.left = DirectionalLearner(config)
+        self.right = DirectionalLearner(config)
+        self.register_buffer("mix_weights", uniform_mixture(config))
+
+    def graphs(self, ids: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """Every graph of every sequence.
+
+        ids (Tensor): Word ids. Shape: (batch, seq).
+        mask (Optional[Tensor]): True for real tokens, padding at the right. Shape: (batch, seq).
+        RETURNS (Tensor): Left layers bottom to top, then right layers; within a layer fixed windows, then learned
+            heads. Rows sum to 1 or 0; padding is 0. Shape: (batch, 2 * layers, heads, receiver, source).
+        RAISES: ValueError G103 or G104 for a mask that does not fit.
+        """
+        return torch.stack(list(self.iter_graphs(ids, mask)), dim=1)
+
+    def iter_graphs(self, ids: Tensor, mask: Optional[Tensor] = None) -> Iterator[Tensor]:
+        """The graphs of `graphs`, one layer at a time: (batch, heads, receiver, source). Memory is one layer's."""
+        mask = checked_mask(ids, mask)
+        for half, is_right in ((self.left, False), (self.right, True)):
+            embeddings = self._embed(reverse(ids, mask) if is_right else ids, mask)
+            yield from self._half_graphs(half, embeddings, mask, is_right=is_right)
+
+    def mixed_graph(self, ids: Tensor, mask: Optional[Tensor] = None, weights: Optional[Tensor] = None) -> Tensor:
+        """The weighted mean of all graphs, each row divided by its sum.
+
+        ids, mask: As for `graphs`.
+        weights (Optional[Tensor]): None: the model's own `mix_weights`. Shape: (2 * layers, heads).
+        RETURNS (Tensor): Rows sum to 1 or 0. Shape: (batch, receiver, source).
+        """
+        weights = self.mix_weights if weights is None else weights
+        mixed: Optional[Tensor] = None
+        for layer_weights, graph in zip(weights, self.iter_graphs(ids, mask)):
+            part = torch.einsum("h,bhrs->brs", layer_weights.to(graph), graph)
+            mixed = part if mixed is None else mixed.add_(part)
+        if mixed is None:
+            raise ValueError(Errors.G101.format(name="n_layers", expected="at least 1", value=self.config.n_layers))
+        return mixed / mixed.sum(-1, keepdim=True).clamp(min=1e-12)
+
+    def features(self, ids: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """Features of every layer, in reading order.
+
+        ids, mask: As for `graphs`.
+        RETURNS (Tensor): Embeddings, left layers, right layers; padding is 0. Shape: (1 + 2 * layers, batch, seq, width).
+        """
+        mask = checked_mask(ids, mask)
+        embeddings = self._embed(ids, mask)
+        left = self.left(embeddings, mask)
+        right = [reverse(layer, mask) for layer in self.right(reverse(embeddings, mask), mask)]
+        stacked = torch.stack([embeddings, *left, *right])
+        return stacked if mask is None else stacked * mask[None, :, :, None]
+
+    def loss(
+        self,
+        ids: Tensor,
+        mask: Optional[Tensor] = None,
+        *,
+        positions: Positions,
+        negatives: Optional[Negatives] = None,
+    ) -> Tensor:
+        """The pretraining loss at given positions: mean of both directions' mean cross-entropy, in nats per target.
+
+        ids, mask: As for `graphs`.
+        positions (Tuple[Tensor, Tensor]): Left and right positions, shared by all sequences; the right ones index the
+            reversed sequence. Each below seq - dec_len. Shapes: (positions,). Targets beyond a sequence's own length
+            are left out.
+        negatives (Optional[Negatives]): Sampled instead of full soft-max.
+        RETURNS (Tensor): Scalar.
+        RAISES: ValueError G105 for positions out of range.
+        """
+        losses = self.step_losses(ids, mask, positions=positions, negatives=negatives)
+        return 0.5 * sum((total.sum() / count.sum().clamp(min=1) for total, count in losses), torch.zeros_like(losses[0][0][0]))
+
+    def step_losses(
+        self,
+        ids: Tensor,
+        mask: Optional[Tensor] = None,
+        *,
+        positions: Positions,
+        negatives: Optional[Negatives] = None,
+    ) -> List[Tuple[Tensor, Tensor]]:
+        """Summed cross-entropy and number of targets, per direction and decoder step. Arguments as for `loss`.
+
+        RETURNS (List[Tuple[Tensor, Tensor]]): Left and right: sums in nats and counts. Shapes: (dec_len,).
+        """
+        mask = checked_mask(ids, mask)
+        self._check_positions(positions, ids.shape[1])
+        embeddings = self._embed(ids, mask)
+        left = self._half_losses(self.left, ids, embeddings, mask, positions[0], negatives)
+        mirrored = reverse(ids, mask), reverse(embeddings, mask)
+        right = self._half_losses(self.right, *mirrored, mask, positions[1], negatives)
+        return [left, right]
+
+    def _half_graphs(
+        self, half: DirectionalLearner, embeddings: Tensor, mask: Optional[Tensor], *, is_right: bool
+    ) -> Iterator[Tensor]:
+        fixed = fixed_graphs(self.config, embeddings.shape[1], like=embeddings)[None]  # (1, windows, receiver, source)
+        fixed = fixed.expand(len(embeddings), -1, -1, -1)
+        if mask is not None:
+            fixed = fixed * mask[:, None, :, None]
+        for learned in half.graph(embeddings, mask):
+            graph = torch.cat([fixed, learned], dim=1) if self.config.fixed_windows else learned
+            yield reverse(reverse(graph, mask, dim=2), mask, dim=3) if is_right else graph
+
+    def _half_losses(
+        self,
+        half: DirectionalLearner,
+        ids: Tensor,
+        embeddings: Tensor,
+        mask: Optional[Tensor],
+        positions: Tensor,
+        negatives: Optional[Negatives],
+    ) -> Tuple[Tensor, Tensor]:
+        top = half(embeddings, mask, positions=positions)[-1]  # (batch, positions, width)
+        outputs = half.decoder(top, embeddings, positions)  # (batch, positions, dec_len, width)
+        targets = half.decoder.targets(ids, positions)  # (batch, positions, dec_len)
+        losses = target_losses(outputs.flatten(0, 2), targets.flatten(), self.embedding.weight, negatives=negatives)
+        losses = losses.view_as(targets)
+        if mask is None:
+            counts = torch.full_like(losses[0, 0], targets.shape[0] * targets.shape[1])
+            return losses.sum((0, 1)), counts
+        is_real = half.decoder.targets(mask, positions)  # (batch, positions, dec_len)
+        return (losses * is_real).sum((0, 1)), is_real.sum((0, 1)).to(losses)
+
+    def _embed(self, ids: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Embeddings, zero at padding, whose gradients count only real tokens. Shape: (batch, seq, width)."""
+        scale = self.config.scale_grad_by_freq
+        if mask is None:
+            return F.embedding(ids, self.embedding.weight, scale_grad_by_freq=scale)
+        embedded = self.embedding.weight.new_zeros(*ids.shape, self.config.width)
+        embedded[mask] = F.embedding(ids[mask], self.embedding.weight, scale_grad_by_freq=scale)
+        return embedded
+
+    def _check_positions(self, positions: Positions, seq: int) -> None:
+        limit = seq - self.config.dec_len
+        for values in positions:
+            if values.device.type == "cpu" and len(values) and not 0 <= int(values.min()) <= int(values.max()) < limit:
+                raise ValueError(Errors.G105.format(limit=limit, seq=seq, dec_len=self.config.dec_len))
+
+
+def uniform_mixture(config: GlomoConfig) -> Tensor:
+    """Equal weights for the learned heads, or for all heads if none is learned. Shape: (2 * layers, heads)."""
+    weights = torch.ones(2 * config.n_layers, config.n_heads)
+    if config.n_learned_heads:
+        weights[:, : len(config.fixed_windows)] = 0.0
+    return weights / weights.sum()
