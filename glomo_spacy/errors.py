@@ -24,6 +24,11 @@ class Errors(metaclass=_WithCodes):
     G001 = "A vocabulary must list each word once and end with {unknown!r}, but has {found}. Use the vocab.txt as it was written."
     G002 = "casing = {casing!r} is not known. Choose one of: {options}."
     G003 = "The [indexer] section has {found}, but an indexer of kind {kind!r} is needed, with digits, casing and lang."
+    G030 = "Each graph needs one row and one column per word: expected {expected}, but found {found}."
+    G031 = "Weights of a graph must lie between 0 and 1, but one is {weight}."
+    G032 = "There are {found} graph names for {expected} graphs. Give one name per graph."
+    G033 = "There is nothing to show: give at least one text with at least one graph."
+    G034 = "The smallest weight to draw must lie between 0.01 and 1, but is {found}."
 
     # --- G1xx: configuration -----------------------------------------------------------------------------------------
     G100 = "{name} = {value!r} is not available. Choose one of: {options}."

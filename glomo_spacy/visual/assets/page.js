@@ -1,0 +1,182 @@
+// What is chosen (text, graph, threshold, word, layout, theme), how it changes, and the address that keeps it.
+
+const state = { doc: 0, graph: 0, threshold: DATA.threshold, word: null, hover: null, layout: null, theme: null };
+let shown = []; // the edges that are drawn as arcs
+let drawn = null; // where they are drawn
+
+const words = () => DATA.docs[state.doc].words;
+const allEdges = () => edgesOf(state.doc, state.graph);
+const threshold = () => state.threshold ?? calmThreshold(allEdges(), words().length);
+const inner = (id) => byId(id).clientWidth - 42; // without the card's padding and border
+
+function choose(change) {
+  Object.assign(state, change);
+  if ("doc" in change) state.word = null;
+  if ("doc" in change || "graph" in change) state.threshold = DATA.threshold; // another picture: start calm again
+  state.hover = null;
+  hideTip();
+  drawAll();
+  writeAddress();
+}
+
+// While the slider moves the address stays: browsers limit how often a page may change it.
+function slide(event) {
+  state.threshold = Number(event.target.value);
+  drawAll();
+}
+
+function drawAll() {
+  const isWide = state.layout ?? (fitsInLine(words(), byId("page").clientWidth - 42) ? "line" : "column");
+  byId("page").dataset.layout = isWide;
+  document.querySelectorAll("[data-layout][type]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.layout === isWide)));
+  drawControls();
+  shown = allEdges().filter((edge) => edge.weight >= threshold());
+  drawn = drawArcs(words(), shown, isWide, inner("arcs"));
+  byId("note").textContent = DATA.docs[state.doc].note;
+  byId("count").textContent = `${shown.length.toLocaleString("en")} of ${allEdges().length.toLocaleString("en")} relations shown`;
+  drawRamp();
+  drawGallery(state.doc, state.graph, (graph) => choose({ graph }));
+  highlight();
+}
+
+function drawControls() {
+  byId("graph").value = String(state.graph);
+  byId("threshold").value = String(threshold());
+  byId("threshold-value").textContent = decimals(threshold());
+  byId("docs").querySelectorAll("button").forEach((button, index) => button.setAttribute("aria-pressed", String(index === state.doc)));
+  const select = byId("docs").querySelector("select");
+  if (select) select.value = String(state.doc);
+}
+
+// What follows the pointer or the keyboard: a word under it wins over the one that was kept.
+function highlight() {
+  const word = state.hover ?? state.word;
+  highlightWord(drawn, shown, word, state.hover === null || state.hover === state.word);
+  drawDetail(words(), allEdges(), word);
+  drawHeat(words(), allEdges(), inner("heat"), word);
+}
+
+function listDocs() {
+  const box = byId("docs");
+  const title = (doc, index) => doc.name || doc.words.join(" ") || `Text ${index + 1}`;
+  box.hidden = DATA.docs.length < 2;
+  if (DATA.docs.length > 8) {
+    const select = make("select", { "aria-label": "Text" });
+    DATA.docs.forEach((doc, index) => select.append(make("option", { value: index }, `${index + 1}. ${title(doc, index).slice(0, 110)}`)));
+    select.addEventListener("change", () => choose({ doc: Number(select.value) }));
+    box.append(select);
+    return;
+  }
+  DATA.docs.forEach((doc, index) => {
+    const button = make("button", { type: "button", title: title(doc, index) }, title(doc, index));
+    button.addEventListener("click", () => choose({ doc: index }));
+    box.append(button);
+  });
+}
+
+function listGraphs() {
+  const groups = new Map();
+  DATA.graphs.forEach((graph, index) => {
+    if (!groups.has(graph.group)) groups.set(graph.group, make("optgroup", { label: graph.group }));
+    groups.get(graph.group).append(make("option", { value: index }, graph.label));
+  });
+  byId("graph").append(...groups.values());
+}
+
+// --- Pointer and keyboard ---------------------------------------------------------------------------------------------
+
+const wordOf = (event) => event.target.closest?.(".word");
+const keep = (word) => choose({ word: state.word === word ? null : word });
+
+function hoverWord(word) {
+  if (word === state.hover) return;
+  state.hover = word;
+  highlight();
+}
+
+function focusWord(index) {
+  const nodes = byId("arcs-svg").querySelectorAll(".word");
+  const node = nodes[Math.max(0, Math.min(nodes.length - 1, index))];
+  nodes.forEach((other) => other.setAttribute("tabindex", other === node ? 0 : -1));
+  node?.focus();
+}
+
+const MOVES = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+
+function onWordKey(event) {
+  const node = wordOf(event);
+  if (!node) return;
+  const index = Number(node.dataset.word);
+  if (event.key in MOVES) focusWord(index + MOVES[event.key]);
+  else if (event.key === "Enter" || event.key === " ") { keep(index); focusWord(index); }
+  else return;
+  event.preventDefault();
+}
+
+function onHeatMove(event) {
+  const cell = cellAt(event);
+  drawHeat(words(), allEdges(), inner("heat"), state.word, cell);
+  if (cell) showTip(event, `${words()[cell.receiver]} ← ${words()[cell.source]}   ${cell.weight ? decimals(cell.weight) : "below " + decimals(DATA.floor)}`);
+  else hideTip();
+}
+
+function listen() {
+  const picture = byId("arcs-svg");
+  picture.addEventListener("pointerover", (event) => hoverWord(wordOf(event) ? Number(wordOf(event).dataset.word) : null));
+  picture.addEventListener("pointerleave", () => hoverWord(null));
+  picture.addEventListener("focusin", (event) => wordOf(event)?.matches(":focus-visible") && hoverWord(Number(wordOf(event).dataset.word)));
+  picture.addEventListener("focusout", () => hoverWord(null));
+  picture.addEventListener("click", (event) => wordOf(event) ? keep(Number(wordOf(event).dataset.word)) : choose({ word: null }));
+  picture.addEventListener("keydown", onWordKey);
+  const canvas = byId("heat-canvas");
+  canvas.addEventListener("pointermove", onHeatMove);
+  canvas.addEventListener("pointerleave", () => { hideTip(); highlight(); });
+  canvas.addEventListener("click", (event) => cellAt(event) && keep(cellAt(event).receiver));
+  byId("graph").addEventListener("change", (event) => choose({ graph: Number(event.target.value) }));
+  byId("threshold").addEventListener("input", slide);
+  byId("threshold").addEventListener("change", writeAddress);
+  document.querySelectorAll("[data-layout][type]").forEach((button) => button.addEventListener("click", () => choose({ layout: button.dataset.layout })));
+  byId("theme").addEventListener("click", () => { setTheme(isDark() ? "light" : "dark"); drawAll(); writeAddress(); });
+  addEventListener("keydown", (event) => event.key === "Escape" && choose({ word: null }));
+  addEventListener("hashchange", () => { readAddress(); drawAll(); });
+  addEventListener("resize", drawAll);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { setTheme(state.theme); drawAll(); });
+}
+
+// --- Theme and address --------------------------------------------------------------------------------------------------
+
+const isDark = () => document.documentElement.dataset.theme === "dark";
+
+function setTheme(theme) {
+  state.theme = theme;
+  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  byId("theme").querySelector("span").textContent = dark ? "Light" : "Dark";
+}
+
+// #text=2&graph=forward-1-3&threshold=0.2&word=6&layout=column&theme=dark : every part optional, words and texts from 1.
+function readAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const within = (name, count) => { const n = Number(given.get(name)); return Number.isInteger(n) && n >= 1 && n <= count ? n - 1 : null; };
+  state.doc = within("text", DATA.docs.length) ?? 0;
+  state.graph = Math.max(0, DATA.graphs.findIndex((graph) => graph.id === given.get("graph")));
+  const weight = Math.round(100 * Number(given.get("threshold"))) * 10;
+  state.threshold = weight >= 10 && weight <= SCALE ? weight : DATA.threshold;
+  state.word = within("word", words().length);
+  state.layout = ["line", "column"].includes(given.get("layout")) ? given.get("layout") : null;
+  setTheme(["light", "dark"].includes(given.get("theme")) ? given.get("theme") : state.theme);
+}
+
+function writeAddress() {
+  const parts = { text: state.doc ? state.doc + 1 : null, graph: state.graph ? DATA.graphs[state.graph].id : null, threshold: state.threshold === DATA.threshold ? null : decimals(state.threshold), word: state.word === null ? null : state.word + 1, layout: state.layout, theme: state.theme };
+  const given = new URLSearchParams(Object.entries(parts).filter(([, value]) => value !== null));
+  history.replaceState(null, "", "#" + given);
+}
+
+byId("title").textContent = DATA.title;
+byId("subtitle").textContent = DATA.subtitle;
+listDocs();
+listGraphs();
+readAddress();
+listen();
+drawAll();
