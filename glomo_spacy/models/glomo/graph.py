@@ -6,7 +6,7 @@ strictly earlier tokens; the other direction is the same network on the reversed
 """
 
 import math
-from typing import Dict, List, Optional, Type
+from typing import Dict, List, Optional, Tuple, Type
 
 import torch
 from torch import Tensor, nn
@@ -171,13 +171,7 @@ class GraphPredictor(nn.Module):
 
         RETURNS (Tensor): Shape: (batch, learned heads, receiver, source).
         """
-        query = self.queries[layer](queries)  # (batch, seq, heads * head_width)
-        if self.config.center_queries:
-            query = self.centers[layer](query, mask)
-        if receivers is not None:
-            query = query[:, receivers]
-        query = self._split_heads(query)  # (batch, heads, receiver, head_width)
-        key = self._split_heads(self.keys[layer](keys))  # (batch, heads, source, head_width)
+        query, key = self.affinity(keys, queries, mask, layer, receivers=receivers)
         scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
         positions = torch.arange(key.shape[2], device=key.device)
         allowed = positions < (positions if receivers is None else receivers)[:, None]  # (receiver, source)
@@ -187,6 +181,21 @@ class GraphPredictor(nn.Module):
         graph = self.sparsity(scores, query, allowed, mask.sum(1), layer)
         is_real = mask if receivers is None else mask[:, receivers]
         return graph * is_real[:, None, :, None]
+
+    def affinity(
+        self, keys: Tensor, queries: Tensor, mask: Optional[Tensor], layer: int, *, receivers: Optional[Tensor] = None
+    ) -> Tuple[Tensor, Tensor]:
+        """Queries and keys of one layer by head; their products are the scores.
+
+        RETURNS (Tuple[Tensor, Tensor]): (batch, learned heads, receiver, head_width) and (batch, learned heads, source,
+            head_width).
+        """
+        query = self.queries[layer](queries)  # (batch, seq, heads * head_width)
+        if self.config.center_queries:
+            query = self.centers[layer](query, mask)
+        if receivers is not None:
+            query = query[:, receivers]
+        return self._split_heads(query), self._split_heads(self.keys[layer](keys))
 
     def _split_heads(self, values: Tensor) -> Tensor:
         return values.unflatten(-1, (self.config.n_learned_heads, -1)).transpose(1, 2)
