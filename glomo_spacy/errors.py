@@ -24,19 +24,65 @@ class Errors(metaclass=_WithCodes):
     G001 = "A vocabulary must list each word once and end with {unknown!r}, but has {found}. Use the vocab.txt as it was written."
     G002 = "casing = {casing!r} is not known. Choose one of: {options}."
     G003 = "The [indexer] section has {found}, but an indexer of kind {kind!r} is needed, with digits, casing and lang."
+    G004 = "No file matches {pattern!r}. Give the path of a text file, or a pattern in quotes such as 'text/**/*.txt'."
+    G005 = "There is no text in: {files}. Nothing was written."
+    G006 = "{path} is not UTF-8 text: {reason} at byte {offset}. Give plain text or .jsonl, possibly packed as .gz, .xz or .bz2."
+    G007 = "{path}, line {line}: expected a JSON object with a string \"text\"."
+    G008 = "There is no tokeniser for the language {lang!r}: {reason}"
+    G009 = "{n_held_out} of {n_documents} documents cannot be held out: at least one must be left for training. Documents are separated by {documents!r}; see --documents, --dev-documents and --dev-fraction."
     G030 = "Each graph needs one row and one column per word: expected {expected}, but found {found}."
     G031 = "Weights of a graph must lie between 0 and 1, but one is {weight}."
     G032 = "There are {found} graph names for {expected} graphs. Give one name per graph."
     G033 = "There is nothing to show: give at least one text with at least one graph."
     G034 = "The smallest weight to draw must lie between 0.01 and 1, but is {found}."
+    G035 = "{path} holds no text. Give a sentence, a UTF-8 text file, or `-` to read from standard input."
+    G036 = "{path} is not UTF-8 text ({reason}). Convert it first, e.g. with iconv."
+    G037 = "The Doc has no relational graph. Run it through a pipeline with `glomo_graph` first, or give its text."
+    G040 = "{path} is neither a checkpoint (config.cfg, model.safetensors) nor a prepared corpus (corpus.json).{hint}"
+    G041 = "{path} has weights that are no finite numbers, in: {names}. The run diverged; use an earlier checkpoint."
+    G042 = "{path} is missing, but listed in {record}. Copy or make the directory again."
+    G043 = "{path} has SHA-256 {found}, but {record} lists {expected}. The file was changed or damaged; copy it again."
+
+    G010 = (
+        "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "
+        "merged or split after glomo_graph ran. Place glomo_graph after the component that retokenizes."
+    )
+    G011 = "There is no graph {name!r}. Available: {options}. All graphs are kept with keep=\"all\"."
+    G012 = "This needs {package}, which is not installed: pip install \"glomo-spacy[viz]\""
+    G013 = "The arrays of a relational graph do not fit together: {reason}."
 
     # --- G1xx: configuration -----------------------------------------------------------------------------------------
+    G120 = (
+        "There are no weights: {reason} Set `pretrained` to a packaged name ({packaged}) or to a checkpoint directory, or "
+        "load a saved pipeline, which carries its weights."
+    )
+    G121 = "`pretrained` is null and no stored weights were loaded."
+    G122 = "pretrained = {value!r} is neither a packaged name nor a directory."
+    G123 = "glomo_graph needs a model of glomo_spacy.GlomoGraph.v1, but got {found!r}. Set [components.glomo_graph.model]."
     G100 = "{name} = {value!r} is not available. Choose one of: {options}."
     G101 = "{name} must be {expected}, but is {value!r}."
     G102 = "width ({width}) must be divisible by the number of heads ({n_heads}): each head sends one slice of the features."
     G103 = "The mask has shape {mask}, but the ids have shape {ids}. Give one boolean per token."
     G104 = "Padding must stand at the right of each sequence: the mask has a real token after a padded one."
     G105 = "Positions must lie in [0, {limit}): {dec_len} words of a sequence of {seq} are predicted after each."
+
+    G140 = "{name} is not a setting. Nearest: {nearest}."
+    G141 = "{name} must be {expected}, but is {value!r}."
+    G142 = "[{section}] lacks: {names}. Every setting stands in the config; see configs/ for complete ones."
+    G143 = "{argument!r} is not an override. Write --section.name value, e.g. --system.seed 1."
+    G144 = "{path} cannot be read as a config: {reason}."
+    G145 = "[pretraining] sets no budget. Give at least one of max_epochs, max_steps, max_tokens, max_seconds."
+    G146 = "[model] must not set vocab_size: it is the number of words of the prepared corpus."
+    G147 = "paths.{name} is not set. Give it in the config or with --paths.{name} DIRECTORY."
+    G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."
+    G131 = "The word vectors are {found} wide, but the model was initialised with {expected}. Load the table it was trained with."
+    G132 = "Concat needs at least one tok2vec, but got none. Add a section [….tok2vecs.NAME] for each."
+    G133 = "{name} gives {found} rows for a Doc of {expected} tokens. Every tok2vec must give one row per token."
+    G134 = "Rows of width {width} cannot be cut into {n_layers} layers of equal width. Set n_layers to what the tok2vec gives."
+    G135 = "layers_off = {found} must leave at least one of the layers 0 to {last} on."
+    G136 = "GraphTransfer has no weights yet. Call nlp.initialize, or load a trained pipeline, before using it."
+    G137 = "GraphTransfer was stored with {found}, but the config says {expected}. Use the config it was trained with."
+    G138 = "The tok2vec of GraphTransfer gives rows of width {found}, but width {expected} at initialisation."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
@@ -47,11 +93,52 @@ class Errors(metaclass=_WithCodes):
     G205 = "{path} lists {found} words, but the model in config.cfg has vocab_size {expected}. Use the vocab.txt it was trained with."
     G206 = "{path} is not valid: {reason}."
     G207 = "{path} has SHA-256 {found}, but meta.json lists {expected}. The file was changed or damaged; copy it again."
+    G220 = "{path} is not a file. Give a state dict as .safetensors or .pt."
+    G221 = "{path} is not a plain state dict of tensors: {reason}. Save model.state_dict(), best as .safetensors."
+    G222 = "{path} is not a GLoMo state dict: {name} is missing. Found: {found}."
+    G223 = "{path} lacks tensors that this variant needs: {missing}. Check --sparsity and --feature-predictor."
+    G224 = "Tensors in {path} do not fit together: {shapes}. Check --heads and --sparsity, or save the file again."
+    G225 = "{n_heads} heads do not divide the tensors in {path}: keys have width {affinity}, features have width {width}. Check --heads."
+    G226 = "{path} holds values that are not finite in: {names}. The training it comes from diverged or the file is damaged."
+    G227 = "The soft-max weights in {path} differ from {name}. GLoMo shares one table; this file comes from another model."
+
+    # --- G3xx: training ----------------------------------------------------------------------------------------------
+    G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."
+    G301 = "{path} cannot be read as training state ({reason}). Delete it to go on from the state before."
+    G302 = "pretraining.tensorboard needs TensorBoard: pip install 'glomo-spacy[tensorboard]', or set it to false."
+    G303 = (
+        "More than {limit:.0%} of the rows of these heads are empty: {heads}. They no longer learn. Start again with a lower "
+        "learning rate for the graphs (pretraining.optimizer.multipliers) or a longer warm-up; earlier checkpoints are kept."
+    )
+    G304 = "{path} has {found} counts for {expected} words. Prepare the corpus again."
+    G305 = "Windows of {bptt} tokens (the shortest has {shortest}) leave no position with {dec_len} words after it. Raise corpora.bptt."
+    G306 = "corpora.batch_size ({batch_size}) must be divisible by the number of processes ({world_size})."
+    G307 = (
+        "The training loss is {loss} at step {step}. Resume from the last good state in {output} with a lower "
+        "learn_rate, a lower clip or a longer warm-up; with bf16-mixed also try precision 32-true."
+    )
+    G308 = "{output} already holds a run (step {step}). Continue it with --resume, or choose another paths.output."
+    G309 = "There is no training state in {output} to resume. Leave out --resume to start."
+    G310 = "This run cannot continue with other settings: {changes}. Restore them, or start a new run (--init-from takes its weights)."
+    G311 = "The state in {path} was written by {found} processes, but this run has {expected}. Resume with as many."
+    G312 = "{path} and the corpus in {corpus} share no word. Prepare the corpus with the same tokeniser and casing."
+    G313 = "No weight of {path} fits this model. Its [model] section is: {model}."
+    G314 = "device {device!r} is not available. Use auto, cpu, gpu or gpu:N; torch sees {count} GPUs."
+    G315 = "The held-out text of {corpus} gives no target: no document is longer than {dec_len} tokens. Prepare more text."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."
     G901 = "{path} exists already. Choose another place, or allow it to be replaced (--force)."
+    G902 = "{path} is damaged: {reason}. Run prepare again, or copy it again."
+    G903 = "{path} is not a prepared corpus: {missing} is missing. Make one with: glomo-spacy prepare TEXT OUTPUT"
+    G904 = "{path} was written in corpus format {found}, but this version reads format {expected}. Run prepare again."
+    G905 = "{path} has no split {split!r}. It has: {known}."
+    G906 = "No document of {path} has the {bptt} tokens of a window; the longest has {longest}. Lower corpora.bptt, or prepare the text with longer documents (--documents)."
+    G907 = "The position in the corpus cannot be restored: {name} was {found}, but is {expected}. Resume with the corpus and settings it was saved with."
+    G908 = "{name} must be {expected}, but is {value!r}."
 
 
 class Warnings(metaclass=_WithCodes):
     """Messages of warnings."""
+
+    G303 = "More than half of the rows of these heads are empty: {heads}. If it stays so, they learn nothing; see pretraining.objective.max_empty."
