@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
+from ..precision import at_least_float32
 from .config import GlomoConfig
 
 
@@ -72,8 +73,8 @@ def target_losses(outputs: Tensor, targets: Tensor, table: Tensor, *, negatives:
     RETURNS (Tensor): Shape: (targets,).
     """
     if negatives is None:
-        return F.cross_entropy((outputs @ table.t()).float(), targets, reduction="none")
-    sampled = (outputs @ table[negatives.ids].t()).float() - negatives.log_expected[negatives.ids]
+        return F.cross_entropy(at_least_float32(outputs @ table.t()), targets, reduction="none")
+    sampled = at_least_float32(outputs @ table[negatives.ids].t()) - negatives.log_expected[negatives.ids]
     sampled = sampled.masked_fill(negatives.ids == targets[:, None], float("-inf"))  # (targets, negatives)
-    own = (outputs * table[targets]).sum(-1).float() - negatives.log_expected[targets]  # (targets,)
+    own = at_least_float32((outputs * table[targets]).sum(-1)) - negatives.log_expected[targets]  # (targets,)
     return torch.logsumexp(torch.cat([own[:, None], sampled], dim=1), dim=1) - own

@@ -13,6 +13,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
+from ..precision import at_least_float32
 from .config import GlomoConfig
 
 
@@ -61,7 +62,7 @@ class MaskedBatchNorm(nn.Module):
 
     def _real_statistics(self, real: Tensor) -> Tuple[Tensor, Tensor]:
         """Mean and variance over all processes, float32, shape (width,); moves the running statistics towards them."""
-        real = real.float()  # (positions, width)
+        real = at_least_float32(real)  # (positions, width)
         count = torch.full_like(real[0, :1], len(real))  # (1,)
         sums = torch.cat([real.sum(0), count])  # (width + 1,)
         if _is_distributed():

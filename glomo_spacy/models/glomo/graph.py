@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..precision import at_least_float32
 from .config import WHOLE_PAST, GlomoConfig
 from .encoders import KeyCNN, MaskedBatchNorm, QueryCNN
 
@@ -39,7 +40,7 @@ class Sparsity(nn.Module):
         RETURNS (Tensor): Rows sum to 1, or to 0 when nothing is attended. Shape: (batch, heads, receiver, source).
         """
         positive = self.rectify(scores, queries, layer) * allowed
-        return normalize_squares(positive.float())
+        return normalize_squares(at_least_float32(positive))
 
     def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
         """The part of the scores that counts, before squaring. Shapes as in `forward`."""
@@ -89,7 +90,7 @@ class TopK(Sparsity):
     """
 
     def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
-        squares = (scores * allowed).float().square()
+        squares = at_least_float32(scores * allowed).square()
         n_kept = (lengths.double().sqrt() * self.config.top_k_rate).floor().long().clamp(min=1)  # (batch,)
         largest = min(max(int(math.sqrt(scores.shape[-1]) * self.config.top_k_rate), 1), scores.shape[-1])
         values, sources = squares.topk(largest, dim=-1)  # (batch, heads, receiver, largest)
@@ -107,7 +108,7 @@ class Softmax(Sparsity):
     """
 
     def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
-        scaled = scores.float() / math.sqrt(self.config.key_width)
+        scaled = at_least_float32(scores) / math.sqrt(self.config.key_width)
         weights = scaled.masked_fill(~allowed, float("-inf")).softmax(-1)
         return weights.masked_fill(~allowed, 0.0)  # the first row, which may attend to nothing, is not a number before
 

@@ -1,0 +1,235 @@
+"""What holds for every sequence: padding, batch mates, causality, row sums, gradients."""
+
+from typing import Any, Dict, List
+
+import pytest
+import torch
+from torch import Tensor
+
+from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
+from glomo_spacy.models.glomo.config import FEATURE_PREDICTORS
+from glomo_spacy.models.glomo.graph import SPARSITY_CLASSES, normalize_squares
+
+SPARSITIES = list(SPARSITY_CLASSES)
+EXTENSIONS: List[Dict[str, Any]] = [
+    {},
+    {"sparsity": "square"},
+    {"sparsity": "relu"},
+    {"sparsity": "shifted-relu"},
+    {"sparsity": "top-k"},
+    {"sparsity": "softmax"},
+    {"fixed_windows": (1, 3)},
+    {"center_queries": True},
+    {"fixed_windows": (1, 0, 2, -1)},
+    {"feature_predictor": "additive"},
+    {"encoder": "feed-forward"},
+    {"feature_predictor": "additive", "use_value": False, "n_layers": 1, "kernel_size": 2},
+]
+LENGTHS = (11, 4, 1, 7)
+
+
+def make_model(**options: Any) -> GlomoModel:
+    torch.manual_seed(0)
+    sizes: Dict[str, Any] = {"vocab_size": 19, "width": 16, "n_layers": 2, "n_heads": 4}
+    sizes.update(n_key_layers=2, n_query_layers=1, **options)
+    model = GlomoModel(GlomoConfig(**sizes))
+    with torch.no_grad():
+        model.embedding.weight.normal_()
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_(std=0.1)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+def make_batch(*, seq: int = 13) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(0, 19, (len(LENGTHS), seq), generator=generator)
+    mask = torch.arange(seq) < torch.tensor(LENGTHS)[:, None]
+    return ids, mask
+
+
+every_variant = pytest.mark.parametrize("options", EXTENSIONS, ids=str)
+
+
+@every_variant
+@torch.no_grad()
+def test_padding_and_batch_mates_never_change_a_real_row(options: Dict[str, Any]) -> None:
+    model = make_model(**options)
+    ids, mask = make_batch()
+    graphs, features = model.graphs(ids, mask), model.features(ids, mask)
+    mixed = model.mixed_graph(ids, mask)
+    for row, length in enumerate(LENGTHS):
+        alone = ids[row : row + 1, :length]
+        torch.testing.assert_close(graphs[row, :, :, :length, :length], model.graphs(alone)[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(features[:, row, :length], model.features(alone)[:, 0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(mixed[row, :length, :length], model.mixed_graph(alone)[0], atol=1e-5, rtol=0)
+
+
+@every_variant
+@torch.no_grad()
+def test_padding_rows_and_columns_are_zero(options: Dict[str, Any]) -> None:
+    model = make_model(**options)
+    ids, mask = make_batch()
+    graphs = model.graphs(ids, mask)
+    for row, length in enumerate(LENGTHS):
+        assert not graphs[row, :, :, length:].any()
+        assert not graphs[row, :, :, :, length:].any()
+        assert not model.features(ids, mask)[:, row, length:].any()
+
+
+@every_variant
+@torch.no_grad()
+def test_left_graphs_are_strictly_lower_and_right_graphs_strictly_upper(options: Dict[str, Any]) -> None:
+    model = make_model(**options)
+    graphs = model.graphs(*make_batch())
+    left, right = graphs.chunk(2, dim=1)
+    assert torch.equal(left, left.tril(-1))
+    assert torch.equal(right, right.triu(1))
+
+
+@every_variant
+@torch.no_grad()
+def test_rows_are_not_negative_and_sum_to_one_or_zero(options: Dict[str, Any]) -> None:
+    model = make_model(**options)
+    ids, mask = make_batch()
+    graphs = model.graphs(ids, mask)
+    sums = graphs.sum(-1)
+    assert graphs.min() >= 0
+    assert torch.all((sums.sub(1).abs() < 1e-5) | (sums == 0))
+    left, right = sums.chunk(2, dim=1)
+    assert not left[:, :, :, 0].any(), "the first token has no past"
+    for row, length in enumerate(LENGTHS):
+        assert not right[row, :, :, length - 1].any(), "the last real token has no future"
+    mixed = model.mixed_graph(ids, mask).sum(-1)
+    assert torch.all((mixed.sub(1).abs() < 1e-5) | (mixed == 0))
+
+
+@every_variant
+@torch.no_grad()
+def test_left_half_sees_no_future_and_right_half_no_past(options: Dict[str, Any]) -> None:
+    model = make_model(**options)
+    ids, _ = make_batch()
+    changed = ids.clone()
+    changed[:, 6] = (changed[:, 6] + 1) % 19
+    n_left = 1 + model.config.n_layers
+    before, after = model.features(ids), model.features(changed)
+    torch.testing.assert_close(before[:n_left, :, :6], after[:n_left, :, :6], atol=1e-6, rtol=0)
+    torch.testing.assert_close(before[n_left:, :, 7:], after[n_left:, :, 7:], atol=1e-6, rtol=0)
+    assert not torch.allclose(before[n_left - 1, :, 6], after[n_left - 1, :, 6])
+
+
+@every_variant
+@torch.no_grad()
+def test_mixed_graph_is_the_normalised_mean_of_the_graphs(options: Dict[str, Any]) -> None:
+    model = make_model(**options)
+    ids, mask = make_batch()
+    weights = torch.rand(2 * model.config.n_layers, model.config.n_heads)
+    mean = torch.einsum("lh,blhrs->brs", weights, model.graphs(ids, mask))
+    expected = mean / mean.sum(-1, keepdim=True).clamp(min=1e-12)
+    torch.testing.assert_close(model.mixed_graph(ids, mask, weights), expected, atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_top_k_counts_the_real_length_not_the_padded_one() -> None:
+    model = make_model(sparsity="top-k", top_k_rate=1.5)
+    ids, mask = make_batch(seq=60)
+    kept = (model.graphs(ids, mask) > 0).sum(-1).amax((1, 2, 3))
+    assert kept.tolist() == [min(int(1.5 * length**0.5), length - 1) for length in LENGTHS]
+
+
+@torch.no_grad()
+def test_top_k_keeps_the_largest_squares() -> None:
+    model, dense = make_model(sparsity="top-k"), make_model(sparsity="square")
+    dense.load_state_dict(model.state_dict())
+    ids, _ = make_batch(seq=12)
+    kept, all_sources = model.graphs(ids)[0, 0, 0], dense.graphs(ids)[0, 0, 0]
+    for receiver in range(4, 12):
+        largest = all_sources[receiver].topk(3).indices.sort().values
+        assert torch.equal(kept[receiver].nonzero()[:, 0], largest)
+
+
+def test_denominator_is_the_sum_of_squares() -> None:
+    assert normalize_squares(torch.tensor([3.0, 4.0])).tolist() == pytest.approx([0.36, 0.64])
+
+
+def test_row_without_positive_score_is_zero_and_has_a_finite_gradient() -> None:
+    scores = torch.zeros(1, 3, requires_grad=True)
+    graph = normalize_squares(scores)
+    graph.sum().backward()
+    assert not graph.any()
+    assert scores.grad is not None
+    assert torch.isfinite(scores.grad).all()
+
+
+@pytest.mark.parametrize("predictor", FEATURE_PREDICTORS)
+@pytest.mark.parametrize("sparsity", SPARSITIES)
+def test_gradients_equal_finite_differences(sparsity: str, predictor: str) -> None:
+    model = make_model(sparsity=sparsity, feature_predictor=predictor, scale_grad_by_freq=False).double()
+    ids, mask = make_batch()
+    positions = (torch.tensor([0, 3, 7]), torch.tensor([2, 5, 5]))
+    model.loss(ids, mask, positions=positions).backward()
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        index = int(torch.randint(parameter.numel(), (), generator=generator))
+        values = parameter.data.view(-1)
+        assert parameter.grad is not None, name
+        gradient = float(parameter.grad.view(-1)[index])
+        start, losses = float(values[index]), []
+        for step in (1e-6, -1e-6):
+            values[index] = start + step
+            with torch.no_grad():
+                losses.append(float(model.loss(ids, mask, positions=positions)))
+        values[index] = start
+        assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(gradient, abs=2e-7), name
+
+
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_embedding_gradient_is_divided_by_the_count_of_real_tokens(is_padded: bool) -> None:
+    plain, scaled = make_model(scale_grad_by_freq=False), make_model(scale_grad_by_freq=True)
+    ids = torch.tensor([[4, 4, 9, 4, 9, 2, 4]])
+    mask = torch.ones_like(ids).bool()
+    if is_padded:
+        ids = torch.cat([ids, torch.full((1, 3), 4)], dim=1)
+        mask = torch.cat([mask, torch.zeros(1, 3).bool()], dim=1)
+    gradients = []
+    for model in (plain, scaled):
+        model.features(ids, mask)[-1].square().sum().backward()
+        gradients.append(model.embedding.weight.grad)
+    for word, count in ((4, 4), (9, 2), (2, 1)):
+        torch.testing.assert_close(gradients[0][word], gradients[1][word] * count)
+
+
+@torch.no_grad()
+def test_empty_batches_and_one_token_give_empty_rows() -> None:
+    model = make_model()
+    assert model.graphs(torch.zeros(0, 5).long()).shape == (0, 4, 4, 5, 5)
+    assert not model.graphs(torch.tensor([[3]])).any()
+    ids = torch.tensor([[3, 4, 5], [1, 2, 3]])
+    mask = torch.tensor([[True, True, True], [False, False, False]])
+    assert not model.graphs(ids, mask)[1].any(), "a row of padding only"
+
+
+@torch.no_grad()
+def test_targets_beyond_a_sequence_are_left_out_of_its_loss() -> None:
+    model = make_model()
+    short, long = torch.tensor([[3, 4, 5, 6]]), torch.tensor([[3, 4, 5, 6, 9, 9, 9, 9]])
+    mask = torch.tensor([[True] * 4 + [False] * 4])
+    positions = (torch.tensor([0]), torch.tensor([0]))
+    expected = model.loss(short, positions=positions)
+    torch.testing.assert_close(model.loss(long, mask, positions=positions), expected)
+    beyond = (torch.tensor([0, 4]), torch.tensor([0, 4]))
+    torch.testing.assert_close(model.loss(long, mask, positions=beyond), expected)
+
+
+@pytest.mark.parametrize("mask, code", [([[True, False, True]], "G104"), ([[True, True]], "G103")])
+def test_bad_mask_is_an_error(mask: List[List[bool]], code: str) -> None:
+    with pytest.raises(ValueError, match=code):
+        make_model().graphs(torch.tensor([[1, 2, 3]]), torch.tensor(mask))
+
+
+def test_positions_out_of_range_are_an_error() -> None:
+    ids = torch.tensor([[1, 2, 3, 4]])
+    with pytest.raises(ValueError, match="G105"):
+        make_model().loss(ids, positions=(torch.tensor([0]), torch.tensor([1])))
