@@ -39,7 +39,7 @@ def atomic_write(path: PathLike, *, text: bool = False) -> Iterator[IO[Any]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, path)
+            partial.replace(path)
             _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def atomic_directory(path: PathLike, *, overwrite: bool = False) -> Iterator[Pat
             if path.exists():
                 _exchange(partial, path)  # the earlier directory is now `partial`, removed below
             else:
-                os.rename(partial, path)
+                partial.rename(path)
             _sync_folder(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -77,7 +77,7 @@ def atomic_directory(path: PathLike, *, overwrite: bool = False) -> Iterator[Pat
 def sha256_of(path: PathLike) -> str:
     """The SHA-256 of a file's bytes in lower-case hexadecimal, read in blocks."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         while block := file.read(_HASH_BLOCK):
             digest.update(block)
     return digest.hexdigest()
@@ -89,7 +89,7 @@ def _partial_name(path: Path) -> Path:
 
 
 def _open_new(path: Path, *, text: bool) -> IO[Any]:
-    return open(path, "x", encoding="utf-8", newline="\n") if text else open(path, "xb")
+    return path.open("x", encoding="utf-8", newline="\n") if text else path.open("xb")
 
 
 @contextmanager
@@ -106,6 +106,9 @@ def _clear_if_full(path: Path) -> Iterator[None]:
 class _DiskFullError(OSError):
     """A disk-full error that already names its file: atomic writes may be nested."""
 
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 def _exchange(first: Path, second: Path) -> None:
     """Swap two directories: in one step on Linux, else by two renames that are undone if the second fails."""
@@ -115,13 +118,13 @@ def _exchange(first: Path, second: Path) -> None:
     ):
         return
     aside = _partial_name(second)
-    os.rename(second, aside)
+    second.rename(aside)
     try:
-        os.rename(first, second)
+        first.rename(second)
     except OSError:
-        os.rename(aside, second)
+        aside.rename(second)
         raise
-    os.rename(aside, first)
+    aside.rename(first)
 
 
 def _linux_rename() -> Optional[Any]:
@@ -134,7 +137,7 @@ def _linux_rename() -> Optional[Any]:
 def _sync_tree(folder: Path) -> None:
     for root, _, names in os.walk(folder):
         for name in names:
-            with open(os.path.join(root, name), "rb") as file:
+            with Path(root, name).open("rb") as file:
                 os.fsync(file.fileno())
         _sync_folder(Path(root))
 

@@ -108,7 +108,7 @@ def count_words(
     RETURNS (Counter[str]): Counts of "N", lower-case words and so on, as the rules say.
     """
     raw = tokens if isinstance(tokens, Mapping) else Counter(tokens)
-    counts: "Counter[str]" = Counter()
+    counts: Counter[str] = Counter()
     for token, count in raw.items():
         counts[casing_forms(token, digits=digits, casing=casing)[0]] += count
     return counts
