@@ -36,7 +36,7 @@ class Errors(metaclass=_WithCodes):
     G033 = "There is nothing to show: give at least one text with at least one graph."
     G034 = "The smallest weight to draw must lie between 0.01 and 1, but is {found}."
     G035 = "{path} holds no text. Give a sentence, a UTF-8 text file, or `-` to read from standard input."
-    G036 = "{path} is not UTF-8 text ({reason}). Convert it first, e.g. with iconv."
+    G036 = "{path} looks like a file, but there is none. Give the path of a text file, or the text itself."
     G037 = "The Doc has no relational graph. Run it through a pipeline with `glomo_graph` first, or give its text."
     G040 = "{path} is neither a checkpoint (config.cfg, model.safetensors) nor a prepared corpus (corpus.json).{hint}"
     G041 = "{path} has weights that are no finite numbers, in: {names}. The run diverged; use an earlier checkpoint."
@@ -136,6 +136,7 @@ class Errors(metaclass=_WithCodes):
     G906 = "No document of {path} has the {bptt} tokens of a window; the longest has {longest}. Lower corpora.bptt, or prepare the text with longer documents (--documents)."
     G907 = "The position in the corpus cannot be restored: {name} was {found}, but is {expected}. Resume with the corpus and settings it was saved with."
     G908 = "{name} must be {expected}, but is {value!r}."
+    G909 = "Nothing to verify with in {path}: {reason}. Expected lines of SHA-256 and path, or a directory with its own record."
 
 
 class Warnings(metaclass=_WithCodes):

@@ -1,0 +1,207 @@
+"""Between Docs and networks: windows of tokens, batches of similar length, padding, and every way back.
+
+This is the only place that pads. Networks never see whitespace tokens: they get no id, and their rows come back as
+zeros, so that a space more or less changes no other token. A text is cut into windows by its own tokens only and each
+window is computed as if alone, so that a result depends neither on batch mates nor on their order. Each function that
+moves features returns, as Thinc layers do, its output and the function that carries gradients back.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Iterator, List, Sequence, Tuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from spacy.attrs import IS_SPACE
+from spacy.tokens import Doc
+from thinc.types import Floats3d
+from thinc.util import get_array_module
+from torch import Tensor
+
+from ..indexers import WordIndexer
+from .types import DocRows, WindowIds, WindowRows, WithBackprop
+
+MAX_WINDOW = 400  # a text up to here is one window: more than nearly every paragraph, and training saw up to 200
+LONG_WINDOW = 200  # windows of a longer text are as long as those in training ...
+STRIDE = 100  # ... and overlap by half, so that each row has at least 50 tokens on either side within the text
+MAX_TOKENS = 4096  # padded tokens per batch: enough to keep one core busy, little memory
+MAX_CELLS = 1 << 20  # padded tokens squared per batch and graph: 4 MB of float32
+ALWAYS_TOGETHER = 16  # windows up to this length share a batch whatever they waste
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A part of a Doc that a network sees at once, and the rows of it that count. All positions are spaCy tokens.
+
+    doc (int): Which Doc of the batch.
+    start, end (int): The part of the Doc: `doc[start:end]`.
+    row_start, row_end (int): The rows that count, within that part. Over a Doc's windows these follow each other from 0
+        to `len(doc)`.
+    tokens (ndarray): Positions of the tokens seen without whitespace, ascending. Shape: (seen,).
+    """
+
+    doc: int
+    start: int
+    end: int
+    row_start: int
+    row_end: int
+    tokens: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Tokens the network sees."""
+        return len(self.tokens)
+
+    @property
+    def counting(self) -> slice:
+        """Which of the seen tokens have rows that count."""
+        first, last = np.searchsorted(self.tokens, (self.row_start, self.row_end))
+        return slice(int(first), int(last))
+
+
+def doc_windows(docs: Sequence[Doc]) -> List[Window]:
+    """Cut Docs into windows; a Doc of up to 400 tokens is one, an empty Doc is one empty window.
+
+    docs (Sequence[Doc]): Any lengths. Whitespace tokens are not counted.
+    RETURNS (List[Window]): In the order of the Docs, at least one each. A longer Doc has windows of 200 tokens that
+        start every 100, the last one ending with the text; each row counts in the window where it is most central.
+    """
+    return [window for index, doc in enumerate(docs) for window in _cut(doc, index)]
+
+
+def window_ids(docs: Sequence[Doc], windows: Sequence[Window], indexer: WordIndexer) -> WindowIds:
+    """The ids of the tokens each window sees; a Doc's words are looked up once, however many windows share them."""
+    ids = [indexer.ids(token.text for token in doc) for doc in docs]  # whitespace has an id too, but no window sees it
+    return [ids[window.doc][window.tokens] for window in windows]
+
+
+def length_batches(
+    lengths: Sequence[int], *, max_tokens: int = MAX_TOKENS, max_cells: int = MAX_CELLS
+) -> Iterator[List[int]]:
+    """Group sequences of similar length, longest first, within bounds on padded size.
+
+    lengths (Sequence[int]): Sequences of length 0 are in no batch.
+    max_tokens (int): Sequences times longest, at most; a single sequence may be longer.
+    max_cells (int): Sequences times longest squared, at most; bounds the memory of graphs.
+    YIELDS (List[int]): Indices into `lengths`. More than half of a sequence's places are real, unless it is tiny.
+    """
+    batch: List[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        longest = lengths[batch[0]] if batch else 0
+        is_full = (len(batch) + 1) * longest > max_tokens or (len(batch) + 1) * longest**2 > max_cells
+        is_wasteful = longest > max(2 * lengths[index], ALWAYS_TOGETHER)
+        if batch and (is_full or is_wasteful or lengths[index] == 0):
+            yield batch
+            batch = []
+        if lengths[index] > 0:
+            batch.append(index)
+    if batch:
+        yield batch
+
+
+def pad_ids(ids: WindowIds) -> Tuple[Tensor, Tensor]:
+    """Put sequences of ids side by side, padding at the right.
+
+    ids (WindowIds): At least one sequence.
+    RETURNS (Tuple[Tensor, Tensor]): Ids (int64, padding 0) and mask (bool, true = real token). Shape: (batch, seq).
+    """
+    mask = _mask_of([len(row) for row in ids])  # (batch, seq)
+    padded = np.zeros(mask.shape, dtype=np.int64)
+    padded[mask] = np.concatenate(ids)
+    return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def pad_rows(rows: WindowRows) -> WithBackprop[WindowRows, Floats3d]:
+    """Put sequences of rows side by side, padding with zeros at the right.
+
+    rows (WindowRows): At least one sequence, all of one width.
+    RETURNS: Padded rows (batch, seq, width), and the function that cuts their gradient into sequences again.
+    """
+    lengths = [len(row) for row in rows]
+    xp = get_array_module(rows[0])
+    padded = xp.zeros((len(rows), max(lengths), rows[0].shape[1]), dtype=rows[0].dtype)  # (batch, seq, width)
+    for place, row in zip(padded, rows):
+        place[: len(row)] = row
+
+    def backprop(d_padded: Floats3d) -> WindowRows:
+        return [d_row[:length] for d_row, length in zip(d_padded, lengths)]
+
+    return padded, backprop
+
+
+def rows_to_windows(X: DocRows, windows: Sequence[Window]) -> WithBackprop[DocRows, WindowRows]:
+    """Hand each window the rows of the tokens it sees.
+
+    X (DocRows): One row per spaCy token.
+    RETURNS: One row per seen token, and the function that sums the gradients of windows that share a token.
+    """
+    xp = get_array_module(X[0]) if X else np
+    seen = [xp.asarray(window.tokens) for window in windows]
+
+    def backprop(dY: WindowRows) -> DocRows:
+        dX = [xp.zeros_like(rows) for rows in X]
+        for window, tokens, d_rows in zip(windows, seen, dY):
+            dX[window.doc][tokens] += d_rows  # positions within one window differ, so none is lost
+        return dX
+
+    return [X[window.doc][tokens] for window, tokens in zip(windows, seen)], backprop
+
+
+def windows_to_rows(Y: WindowRows, windows: Sequence[Window], docs: Sequence[Doc]) -> WithBackprop[WindowRows, DocRows]:
+    """Give each spaCy token the row from the window where it counts, whitespace a row of zeros.
+
+    Y (WindowRows): One row per seen token; a window that sees nothing has a Floats2d without rows.
+    RETURNS: One row per spaCy token, and the function that carries gradients to the rows that counted.
+    """
+    if not docs:
+        return [], lambda d_rows: []
+    xp = get_array_module(Y[0])
+    counting = [xp.asarray(window.tokens[window.counting]) for window in windows]
+    rows: DocRows = [xp.zeros((len(doc), Y[0].shape[1]), dtype=Y[0].dtype) for doc in docs]
+    for window, tokens, window_rows in zip(windows, counting, Y):
+        rows[window.doc][tokens] = window_rows[window.counting]
+
+    def backprop(d_rows: DocRows) -> WindowRows:
+        dY = [xp.zeros_like(window_rows) for window_rows in Y]
+        for window, tokens, d_window in zip(windows, counting, dY):
+            d_window[window.counting] = d_rows[window.doc][tokens]
+        return dY
+
+    return rows, backprop
+
+
+def expand_graphs(graphs: Floats3d, window: Window) -> Floats3d:
+    """Give whitespace tokens of a window empty rows and columns.
+
+    graphs (Floats3d): Over the seen tokens. Shape: (graphs, seen, seen).
+    RETURNS (Floats3d): Over the window's spaCy tokens. Shape: (graphs, end - start, end - start).
+    """
+    n_tokens = window.end - window.start
+    if n_tokens == len(window):
+        return graphs
+    xp = get_array_module(graphs)
+    seen = xp.asarray(window.tokens - window.start)
+    expanded = xp.zeros((len(graphs), n_tokens, n_tokens), dtype=graphs.dtype)
+    expanded[:, seen[:, None], seen] = graphs
+    return expanded
+
+
+def _cut(doc: Doc, index: int) -> List[Window]:
+    tokens = np.flatnonzero(doc.to_array(IS_SPACE) == 0)  # (seen,)
+    if len(tokens) <= MAX_WINDOW:
+        return [Window(index, 0, len(doc), 0, len(doc), tokens)]
+    starts = [*range(0, len(tokens) - LONG_WINDOW, STRIDE), len(tokens) - LONG_WINDOW]  # positions in `tokens`
+    # A row belongs to the window whose centre is nearest; halfway between two centres begins the later one's share.
+    shares = [0, *((first + second + LONG_WINDOW) // 2 for first, second in pairwise(starts)), len(tokens)]
+    row_bounds = [0, *(int(tokens[share]) for share in shares[1:-1]), len(doc)]  # positions in the Doc
+    windows = []
+    for start, (row_start, row_end) in zip(starts, pairwise(row_bounds)):
+        seen = tokens[start : start + LONG_WINDOW]
+        first, last = min(int(seen[0]), row_start), max(int(seen[-1]) + 1, row_end)  # whitespace at the text's ends
+        windows.append(Window(index, first, last, row_start, row_end, seen))
+    return windows
+
+
+def _mask_of(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """True where there is a token. Shape: (batch, longest)."""
+    return np.arange(max(lengths)) < np.asarray(lengths)[:, None]
