@@ -1,0 +1,1 @@
+"""Measures of models: held-out perplexity, span scores."""

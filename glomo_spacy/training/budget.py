@@ -1,0 +1,58 @@
+"""How far a run is, and how much of its budget that uses."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from .config import Pretraining
+
+
+@dataclass
+class Progress:
+    """How far a run is; part of its state.
+
+    step (int): Updates of the weights.
+    tokens (int): Tokens in all windows seen, over all processes.
+    epoch (float): Passes over the training text.
+    seconds (float): Time in training steps, earlier sessions included, evaluation and saving not.
+    best_loss (Optional[float]): Lowest held-out loss; None before the first evaluation.
+    best_step (int): The step it was measured at.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    epoch: float = 0.0
+    seconds: float = 0.0
+    best_loss: Optional[float] = None
+    best_step: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The limits of a run; None: no such limit. The first one that is reached counts.
+
+    epochs (Optional[float]), steps (Optional[int]), tokens (Optional[int]), seconds (Optional[float]): As in `Progress`.
+    """
+
+    epochs: Optional[float]
+    steps: Optional[int]
+    tokens: Optional[int]
+    seconds: Optional[float]
+
+    @classmethod
+    def from_settings(cls, settings: Pretraining) -> "Budget":
+        """The limits of the [pretraining] section."""
+        return cls(settings.max_epochs, settings.max_steps, settings.max_tokens, settings.max_seconds)
+
+    def used(self, progress: Progress) -> float:
+        """Share of the budget that is used; 1 or more means it is spent."""
+        return max(
+            0.0 if self.epochs is None else progress.epoch / self.epochs,
+            0.0 if self.steps is None else progress.step / self.steps,
+            0.0 if self.tokens is None else progress.tokens / self.tokens,
+            0.0 if self.seconds is None else progress.seconds / self.seconds,
+        )
+
+    def seconds_left(self, progress: Progress) -> Optional[float]:
+        """Estimate from the pace so far; None before the first step."""
+        used = self.used(progress)
+        return progress.seconds * max(1 - used, 0.0) / used if used else None

@@ -1,0 +1,79 @@
+"""Lightning Fabric for this machine: the device, the precision, and the processes that `torchrun` started."""
+
+import os
+import platform
+from typing import Any, Dict, List, Tuple, Union
+
+import torch
+
+from ..errors import Errors
+from .config import System
+
+try:
+    from lightning_fabric import Fabric
+    from lightning_fabric import __version__ as fabric_version
+    from lightning_fabric.strategies import DDPStrategy, Strategy
+except ImportError:  # the same code inside the larger package
+    from lightning.fabric import Fabric
+    from lightning.fabric import __version__ as fabric_version
+    from lightning.fabric.strategies import DDPStrategy, Strategy
+
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+def launch_fabric(system: System) -> Fabric:
+    """Set threads, device and precision, and join the other processes if there are any.
+
+    system (System): The [system] section.
+    RETURNS (Fabric): Launched. Under `torchrun` gradients are averaged over its processes.
+    RAISES: ValueError G100 for an unknown precision, G314 for a device that is not there.
+    """
+    if system.precision not in PRECISIONS:
+        options = ", ".join(PRECISIONS)
+        raise ValueError(Errors.G100.format(name="system.precision", value=system.precision, options=options))
+    if system.threads is not None:
+        torch.set_num_threads(system.threads)
+    accelerator, devices = _device(system.device)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    strategy: Union[str, Strategy] = "auto"
+    n_nodes = 1
+    if processes > 1:
+        # Batch statistics are summed over processes, so that buffers are equal without being sent.
+        strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+        devices = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+        n_nodes = processes // devices
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, num_nodes=n_nodes, strategy=strategy, precision=system.precision
+    )
+    fabric.launch()
+    return fabric
+
+
+def describe_machine(fabric: Fabric) -> Dict[str, Any]:
+    """Device, processes and versions, for meta.json."""
+    device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else _processor()
+    return {
+        "hardware": f"{fabric.world_size} x {device}",
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning_fabric": fabric_version},
+    }
+
+
+def _device(name: str) -> Tuple[str, Union[int, List[int]]]:
+    kind, _, index = name.partition(":")
+    count = torch.cuda.device_count()
+    if kind == "auto" and not index:
+        kind = "gpu" if count else "cpu"
+    is_known = kind == "cpu" and not index or kind == "gpu" and (index or "0").isdigit() and int(index or 0) < count
+    if not is_known:
+        raise ValueError(Errors.G314.format(device=name, count=count))
+    return ("cpu", 1) if kind == "cpu" else ("cuda", [int(index or 0)])
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf8") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,335 @@
+"""The pretraining loop: one for all objectives, on one CPU thread or on many GPUs, resumable bit for bit.
+
+A run is a directory: `model-best` and `model-last` (checkpoints to use), `training/` (states to go on from),
+`log.jsonl`, `config.cfg`. Weights are written only after an evaluation that went well, or when the run is interrupted,
+so a run that breaks keeps its last good ones.
+"""
+
+import math
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ContextManager, Dict, Mapping, Optional, Sequence, TextIO, Union
+
+import torch
+from confection import Config
+
+from .. import __version__
+from ..errors import Errors
+from ..models.checkpoint import save_checkpoint
+from .averaging import WeightAverage
+from .budget import Budget, Progress
+from .config import Paths, Pretraining, System, build_choice, build_section, check_sections
+from .devices import describe_machine, launch_fabric
+from .initialize import initialize_from
+from .interrupt import StopRequest, stop_on_signal
+from .loggers import RunLog
+from .meters import Clock, LossMeter
+from .objectives import OBJECTIVES, Objective
+from .optimizers import OPTIMIZERS, set_factor
+from .resume import (
+    check_output,
+    gather,
+    load_newest,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    random_state,
+    save_state,
+    set_random_state,
+    with_prefix,
+    without_prefix,
+)
+from .schedules import SCHEDULES
+
+SECTIONS = ("paths", "system", "model", "corpora", "pretraining")
+BEST, LAST, CONFIG = "model-best", "model-last", "config.cfg"
+
+
+def pretrain(
+    config: Mapping[str, Any],
+    *,
+    output: Optional[Union[str, Path]] = None,
+    resume: bool = False,
+    init_from: Optional[Union[str, Path]] = None,
+    exclude: Sequence[str] = (),
+    stream: Optional[TextIO] = None,
+    resume_hint: str = "the same config and resume=True",
+) -> Dict[str, Any]:
+    """Train the config's objective until its budget is used, its schedule ends or somebody presses Ctrl-C.
+
+    config (Mapping[str, Any]): Sections [paths], [system], [model], [corpora], [pretraining], as in `configs/`.
+    output (Optional[Union[str, Path]]): The run's directory; None: `paths.output`.
+    resume (bool): Go on from the newest state in `output`, to the same weights as a run that was never stopped.
+    init_from (Optional[Union[str, Path]]): Checkpoint whose weights are the start, see `initialize_from`.
+    exclude (Sequence[str]): Patterns of weights that `init_from` leaves alone.
+    stream (Optional[TextIO]): Where the table is written, e.g. `sys.stdout`; None: nowhere.
+    resume_hint (str): How to go on, named when the run is stopped early.
+    RETURNS (Dict[str, Any]): `is_finished`, the fields of `Progress`, and the last evaluation's measures.
+    RAISES: ValueError G100, G140-G147, G300, G304-G306, G314 for the config; G308-G311 for what `output` holds, all
+        before any work; RuntimeError G303 or G307 when training goes wrong.
+    """
+    check_sections(config, known=SECTIONS)
+    paths = build_section(Paths, name="paths", values=config.get("paths"))
+    system = build_section(System, name="system", values=config.get("system"))
+    settings = build_section(Pretraining, name="pretraining", values=config.get("pretraining"))
+    target = output or paths.output
+    for name, value in (("corpus", paths.corpus), ("output", target)):
+        if not value:
+            raise ValueError(Errors.G147.format(name=name))
+    run = Run(config, system=system, settings=settings, output=Path(str(target)), resume=resume, stream=stream)
+    try:
+        if init_from is not None and not resume:
+            run.initialize(init_from, exclude=exclude)
+        with stop_on_signal() as stop:
+            run.train(stop, resume_hint=resume_hint)
+    finally:
+        run.log.close()
+    return run.result
+
+
+class Run:
+    """One run: its objective, optimiser and schedule, and how far it is.
+
+    config (Mapping[str, Any]): The whole config, kept beside the results.
+    system (System), settings (Pretraining): Its checked sections.
+    output (Path): The run's directory.
+    resume (bool): Go on from the newest state there.
+    stream (Optional[TextIO]): Where the table is written.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        system: System,
+        settings: Pretraining,
+        output: Path,
+        resume: bool,
+        stream: Optional[TextIO],
+    ) -> None:
+        self.config, self.system, self.settings, self.output = config, system, settings, output
+        self.progress, self.budget = Progress(), Budget.from_settings(settings)
+        self.schedule = build_choice(SCHEDULES, name="pretraining.schedule", values=settings.schedule)
+        optimizer = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=settings.optimizer)
+        check_output(output, resume=resume)
+        self.fabric = launch_fabric(system)
+        torch.manual_seed(system.seed)
+        self.objective = self._build_objective()
+        self.model = self.objective.model
+        self.objective.loss.to(self.fabric.device)
+        self.optimizer = optimizer.build(self.model)
+        self.average = WeightAverage(self.model, decay=settings.average_decay) if settings.average_decay else None
+        self._meter, self._clock = LossMeter(self.fabric), Clock(self.fabric)
+        if resume:
+            self._load()
+        else:
+            torch.manual_seed(system.seed + self.fabric.global_rank)  # dropout differs between processes
+        loss = torch.compile(self.objective.loss) if system.compile else self.objective.loss
+        self._loss, self._stepper = self.fabric.setup(loss, self.optimizer)
+        self.log = RunLog(
+            output,
+            stream=stream,
+            tensorboard=settings.tensorboard,
+            is_writer=self.fabric.is_global_zero,
+            resumed_step=self.progress.step,
+        )
+        self.result: Dict[str, Any] = {}
+        self._norm: Optional[torch.Tensor] = None
+
+    def initialize(self, directory: Union[str, Path], *, exclude: Sequence[str]) -> None:
+        """Take weights from a checkpoint and say which."""
+        kind, vocab = self.objective.kind, self.objective.vocab
+        report = initialize_from(self.model, directory, kind=kind, vocab=vocab, exclude=exclude)
+        if self.average is not None:
+            self.average = WeightAverage(self.model, decay=self.settings.average_decay or 0.0)
+        self.log.say(report.summary())
+        self.log.record("initialize", 0, source=str(directory), **asdict(report))
+
+    def train(self, stop: StopRequest, *, resume_hint: str) -> None:
+        """Step, log and evaluate until the run ends."""
+        if self.fabric.is_global_zero:
+            Config(self.config).to_disk(self.output / CONFIG)
+        self.log.record("start", self.progress.step, seed=self.system.seed, **describe_machine(self.fabric))
+        evaluated_step = 0
+        self.objective.loss.train()
+        self._clock.start(self.progress)
+        while not self._is_finished:
+            self._step()
+            step = self.progress.step
+            is_logged, is_evaluated = step % self.settings.log_every == 0, step % self.settings.evaluate_every == 0
+            if is_logged or is_evaluated:
+                self._log_training()
+            self._clock.tick(self.progress, stop, is_shared=is_logged)
+            if is_evaluated:
+                self._evaluate()
+                evaluated_step = step
+            if self._clock.is_stopping:
+                break
+        if not self._is_finished:
+            self._save()
+            self.log.say(f"Stopped at step {self.progress.step}. Continue with: {resume_hint}")
+        elif evaluated_step != self.progress.step and self.progress.step:
+            self._evaluate()
+        self.result = {**self.result, **asdict(self.progress), "is_finished": self._is_finished}
+
+    @property
+    def _is_finished(self) -> bool:
+        return self.budget.used(self.progress) >= 1 or self.schedule.is_finished
+
+    def _build_objective(self) -> Objective:
+        name = self.settings.objective.get("name")
+        if name not in OBJECTIVES:
+            options = ", ".join(OBJECTIVES)
+            raise ValueError(Errors.G100.format(name="pretraining.objective.name", value=name, options=options))
+        fabric = self.fabric
+        return OBJECTIVES[name](
+            self.config, seed=self.system.seed, rank=fabric.global_rank, world_size=fabric.world_size
+        )
+
+    def _step(self) -> None:
+        """One update of the weights. Nothing here waits for the GPU."""
+        progress, n_batches = self.progress, self.settings.accumulate
+        self.learn_rate = set_factor(self.optimizer, self.schedule.factor(self.budget.used(progress)))
+        for index in range(n_batches):
+            batch = next(self.objective.batches)
+            progress.tokens += batch[0].numel() * self.fabric.world_size
+            is_last = index == n_batches - 1
+            with nullcontext() if is_last else self.fabric.no_backward_sync(self._loss):
+                loss = self._loss(*(_to_device(tensor, self.fabric.device) for tensor in batch))
+                self.fabric.backward(loss / n_batches if n_batches > 1 else loss)
+            self._meter.add(loss.detach())
+        if self.settings.clip is not None:
+            self._norm = self.fabric.clip_gradients(
+                self._loss, self._stepper, max_norm=self.settings.clip, error_if_nonfinite=False
+            )
+        self._stepper.step()
+        self._stepper.zero_grad()
+        if self.average is not None:
+            self.average.update()
+        progress.step += 1
+        progress.epoch = self.objective.batches.epoch
+        if self.log.is_drawing:
+            self._draw_progress()
+
+    def _log_training(self) -> None:
+        """Read the loss, which waits for the GPU, and write a line of the log."""
+        loss = self._meter.read()
+        progress = self.progress
+        if not math.isfinite(loss):
+            raise RuntimeError(Errors.G307.format(loss=loss, step=progress.step, output=self.output))
+        self.log.record(
+            "train",
+            progress.step,
+            loss=loss,
+            gradient_norm=None if self._norm is None else float(self._norm),
+            learn_rate=self.learn_rate,
+            tokens=progress.tokens,
+            epoch=progress.epoch,
+            seconds=progress.seconds,
+            tokens_per_second=self._clock.speed(progress),
+        )
+
+    def _evaluate(self) -> None:
+        """Measure held-out text, write the checkpoints and the state."""
+        progress, model = self.progress, self.objective.loss
+        model.eval()
+        with self._averaged():
+            measures = self.objective.evaluate(self.fabric.device)
+            if not math.isfinite(measures["loss"]):
+                raise RuntimeError(Errors.G307.format(loss=measures["loss"], step=progress.step, output=self.output))
+            is_best = progress.best_loss is None or measures["loss"] < progress.best_loss
+            if is_best:
+                progress.best_loss, progress.best_step = measures["loss"], progress.step
+            self.schedule.after_evaluation(improved=is_best)
+            row = {
+                "learn_rate": self.learn_rate,
+                "train_loss": self._meter.read_interval(),
+                "tokens_per_second": self._clock.speed(progress),
+                **asdict(progress),
+                **measures,
+            }
+            self._report(row, note="best" if is_best else "")
+            for folder in (LAST, BEST) if is_best else (LAST,):
+                self._save_checkpoint(self.output / folder, measures)
+        model.train()
+        self._save()
+        self.result = row
+        self._clock.start(self.progress)
+
+    def _report(self, row: Dict[str, Any], *, note: str) -> None:
+        warning = self.objective.warnings(row)
+        self.log.row(row, seconds_left=self.budget.seconds_left(self.progress), note=note)
+        self.log.record("evaluation", **row)
+        if warning:
+            self.log.say(warning)
+
+    def _draw_progress(self) -> None:
+        self.log.progress(
+            used=self.budget.used(self.progress),
+            tokens=self.progress.tokens,
+            speed=self._clock.speed(self.progress),
+            seconds_left=self.budget.seconds_left(self.progress),
+        )
+
+    def _averaged(self) -> ContextManager[None]:
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    def _save_checkpoint(self, folder: Path, measures: Dict[str, Any]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        objective = self.objective
+        meta = {
+            "glomo_spacy_version": __version__,
+            "provenance": {"text": objective.provenance, "corpus": objective.corpus_record},
+            "training": {
+                **asdict(self.progress),
+                "seed": self.system.seed,
+                "precision": self.system.precision,
+                **describe_machine(self.fabric),
+                "config": {name: self.config[name] for name in ("corpora", "pretraining")},
+            },
+            "metrics": measures,
+        }
+        save_checkpoint(folder, self.model, indexer=objective.indexer, vocab=objective.vocab, meta=meta)
+
+    def _save(self) -> None:
+        """Write everything the run needs to go on; every process adds its own part."""
+        own = {
+            "batches": self.objective.batches.state_dict(),
+            "random": random_state(self.fabric.device),
+            "meter": self._meter.state_dict(),
+        }
+        ranks = gather(own, world_size=self.fabric.world_size)
+        if not self.fabric.is_global_zero:
+            return
+        tensors = {
+            **with_prefix("model", self.model.state_dict()),
+            **with_prefix("optimizer", optimizer_tensors(self.optimizer)),
+            **with_prefix("average", self.average.state_dict() if self.average else {}),
+        }
+        values = {
+            "progress": asdict(self.progress),
+            "schedule": self.schedule.state_dict(),
+            "config": dict(self.config),
+            "ranks": ranks,
+        }
+        save_state(self.output, step=self.progress.step, tensors=tensors, values=values)
+
+    def _load(self) -> None:
+        """Undo `_save`."""
+        tensors, values = load_newest(self.output, config=self.config, world_size=self.fabric.world_size)
+        self.model.load_state_dict(without_prefix("model", tensors))
+        load_optimizer_tensors(self.optimizer, without_prefix("optimizer", tensors))
+        if self.average is not None:
+            self.average.load_state_dict(without_prefix("average", tensors))
+        self.progress = Progress(**values["progress"])
+        self.schedule.load_state_dict(values["schedule"])
+        own = values["ranks"][self.fabric.global_rank]
+        self.objective.batches.load_state_dict(own["batches"])
+        self._meter.load_state_dict(own["meter"])
+        set_random_state(own["random"], self.fabric.device)
+
+
+def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy that overlaps with the GPU's work: from pinned memory, without waiting."""
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -1,0 +1,101 @@
+"""Optimisers by name, with learning rates by parameter name. Choices: `OPTIMIZERS`."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Dict, List, Tuple, Type
+
+import torch
+from torch import nn
+
+from ..errors import Errors
+
+
+@dataclass
+class OptimizerSettings:
+    """What every optimiser has.
+
+    learn_rate (float): Step size per update before the schedule's factor. > 0.
+    weight_decay (float): Share of a weight taken off per update times the learning rate; only for parameters of two or
+        more dimensions, since shrinking biases, thresholds or batch-norm scales helps nobody. 0: none.
+    multipliers (Dict[str, float]): Factors on the learning rate by pattern of the parameter's name (`*` matches
+        anything), the first that fits counts: {"*key_encoder*": 0.25}. A pattern that fits nothing is an error.
+    """
+
+    learn_rate: float
+    weight_decay: float
+    multipliers: Dict[str, float]
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser over the parameters of a model, one group per factor and kind of decay."""
+        return self._optimizer(self._groups(model))
+
+    def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
+        raise NotImplementedError
+
+    def _groups(self, model: nn.Module) -> List[Dict[str, Any]]:
+        names = [name for name, _ in model.named_parameters()]
+        for pattern in self.multipliers:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(Errors.G300.format(pattern=pattern, names=", ".join(names)))
+        groups: Dict[Tuple[float, bool], List[nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault((self._multiplier(name), parameter.dim() > 1), []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": self.learn_rate * factor,
+                "base_rate": self.learn_rate * factor,  # the schedule's factor is applied to this one
+                "weight_decay": self.weight_decay if has_decay else 0.0,
+            }
+            for (factor, has_decay), parameters in groups.items()
+        ]
+
+    def _multiplier(self, name: str) -> float:
+        return next((float(factor) for pattern, factor in self.multipliers.items() if fnmatchcase(name, pattern)), 1.0)
+
+
+@dataclass
+class SGDSettings(OptimizerSettings):
+    """Stochastic gradient descent with momentum: the published recipe (lr 8, momentum 0.2).
+
+    momentum (float): Share of the last step that is taken again, 0-1.
+    """
+
+    momentum: float
+
+    def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(groups, lr=self.learn_rate, momentum=self.momentum)
+
+
+@dataclass
+class AdamWSettings(OptimizerSettings):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    beta1 (float): Decay of the mean of gradients, 0-1.
+    beta2 (float): Decay of the mean of squared gradients, 0-1.
+    eps (float): Added to the root of the latter. > 0.
+    """
+
+    beta1: float
+    beta2: float
+    eps: float
+
+    def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
+        on_gpu = all(parameter.is_cuda for group in groups for parameter in group["params"])
+        return torch.optim.AdamW(groups, lr=self.learn_rate, betas=(self.beta1, self.beta2), eps=self.eps, fused=on_gpu)
+
+
+OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {"sgd": SGDSettings, "adamw": AdamWSettings}
+
+
+def set_factor(optimizer: torch.optim.Optimizer, factor: float) -> float:
+    """Set every group's rate to its base rate times the schedule's factor.
+
+    optimizer (Optimizer): Built by `OptimizerSettings.build`.
+    factor (float): From the schedule.
+    RETURNS (float): The rate of the first group, for the log.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_rate"] * factor
+    return float(optimizer.param_groups[0]["lr"])
