@@ -1,6 +1,7 @@
 """Read a foreign state dict: safetensors, or a `.pt` file without unpickling objects."""
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, Dict, Mapping, Union
@@ -43,7 +44,9 @@ def read_state_dict(path: PathLike) -> Dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Dict[str, Tensor]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of other pickle protocols; what cannot be read is an error below
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = f"torch.load with weights_only=True says: {_first_sentence(error)}"
         raise ValueError(Errors.G221.format(path=path, reason=reason)) from None
