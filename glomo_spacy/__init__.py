@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _LAZY_NAMES = {
     "RelationalGraph": "glomo_spacy.graphs",
     "load_checkpoint": "glomo_spacy.models.checkpoint",
-    "visualize": "glomo_spacy.visual",
+    "visualize": "glomo_spacy.cli.visualize",
 }
 
 __all__ = ["RelationalGraph", "__version__", "load_checkpoint", "visualize"]

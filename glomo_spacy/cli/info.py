@@ -139,7 +139,8 @@ def _corpus_report(directory: Path) -> Report:
         report.sections["Splits"] = [(split, _split_text(sizes)) for split, sizes in splits.items()]
         facts = {name: value for name, value in record.items() if name not in ("splits", "sources", "sha256")}
         report.sections["Made with"] = list(_flat(facts))
-        report.sections["Sources"] = [(str(place), _as_text(source)) for place, source in enumerate(record["sources"], 1)]
+        sources = enumerate(record.get("sources", []), start=1)
+        report.sections["Sources"] = [(str(place), _as_text(source)) for place, source in sources]
         for split in splits:
             _attempt(report, lambda split=split: ShardedCorpus(directory, split=split))  # type: ignore[misc]
     report.sections["Files"] = _file_rows(directory)
@@ -148,9 +149,8 @@ def _corpus_report(directory: Path) -> Report:
 
 
 def _split_text(sizes: Dict[str, Any]) -> str:
-    n_shards = len(sizes["shards"])
-    shards = "1 shard" if n_shards == 1 else f"{n_shards:,} shards"
-    return f"{sizes['documents']:,} documents, {sizes['tokens']:,} tokens, {sizes['unknown_rate']:.2%} unknown, {shards}"
+    counts = f"{sizes['documents']:,} documents, {sizes['tokens']:,} tokens, {len(sizes['shards']):,} shard(s)"
+    return f"{counts}, {sizes['unknown_rate']:.2%} unknown"
 
 
 def _attempt(report: Report, action: Callable[[], Any]) -> Any:

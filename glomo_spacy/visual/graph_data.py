@@ -5,12 +5,13 @@ near 100 kB. Whitespace tokens have no relations and are left out; a long text i
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy
 
 from ..errors import Errors
+from ..graphs import RelationalGraph
 
 FLOOR = 0.01  # the step of the page's slider: weaker relations could not be told from nothing
 SCALE = 1000  # weights are stored as whole thousandths
@@ -35,7 +36,7 @@ class Edges(NamedTuple):
 class GraphName:
     """How the page calls a graph.
 
-    id (str): Stands in the page's address, e.g. "forward-1-3".
+    id (str): Stands in the page's address, e.g. "left-1-3".
     label (str): Stands in the menu, e.g. "Looks back · layer 1 · head 3".
     group (str): Graphs of one group stand in one row of small pictures, e.g. "Looks back · layer 1".
     """
@@ -58,7 +59,15 @@ class WordGraphs:
     words: List[str]
     graphs: List[Edges]
     name: str = ""
-    note: str = field(default="")
+    note: str = ""
+
+    @classmethod
+    def from_relational(cls, words: Sequence[str], graph: RelationalGraph, *, name: str = "") -> "WordGraphs":
+        """All graphs that a `RelationalGraph` holds, the mixed one first.
+
+        words (Sequence[str]): One for each of its tokens; white space is left out by the page.
+        """
+        return cls(list(words), [Edges(*graph.csr(graph=which)) for which in graph.names], name=name)
 
 
 def edges_from_dense(graph: Any, *, floor: float = FLOOR) -> Edges:

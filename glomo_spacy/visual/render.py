@@ -1,14 +1,14 @@
 """A page that shows which words relate to which: arcs, heat map, small pictures of all graphs. Arrays in, HTML out."""
 
-from typing import Any, List, Mapping, Optional, Sequence, Union
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy
 
 from ..errors import Errors
+from ..graphs import RelationalGraph
 from .graph_data import (
     MAX_WORDS,
     SCALE,
-    Edges,
     GraphName,
     WordGraphs,
     edges_from_dense,
@@ -22,7 +22,7 @@ from .templates import fill_page
 TITLE = "Relational graphs"
 SUBTITLE = "Which words relate to which, learned from raw text alone."
 FOOTER = "Made with glomo-spacy. This page is complete in itself: it loads nothing and sends nothing."
-DIRECTIONS = {"forward": "Looks back", "backward": "Looks ahead"}  # the predictor's direction: where its sources stand
+LOOKS = {"left": "Looks back", "right": "Looks ahead"}  # where the sources of a graph stand
 
 
 def render_graph(
@@ -48,14 +48,13 @@ def render_graph(
     RAISES: G030, G031 if the graphs do not fit the words; G032 for a wrong number of labels.
     """
     if isinstance(graphs, Mapping):
-        labels, graphs = list(graphs), list(graphs.values())
-    elif numpy.ndim(graphs) == 2:
-        graphs = [graphs]
-    labels = [f"Graph {number}" for number in range(1, len(graphs) + 1)] if labels is None else labels
-    if len(labels) != len(graphs):
-        raise ValueError(Errors.G032.format(found=len(labels), expected=len(graphs)))
-    names = [GraphName(id=f"graph-{number}", label=label, group="Graphs") for number, label in enumerate(labels, start=1)]
-    text = WordGraphs(list(words), [edges_from_dense(graph) for graph in graphs])
+        labels, arrays = list(graphs), list(graphs.values())
+    else:
+        arrays = [graphs] if numpy.ndim(graphs) == 2 else list(graphs)
+    if labels is None:
+        labels = [f"Graph {number}" for number in range(1, len(arrays) + 1)]
+    names = [GraphName(f"graph-{number}", label=label, group="Graphs") for number, label in enumerate(labels, start=1)]
+    text = WordGraphs(list(words), [edges_from_dense(array) for array in arrays])
     return render_page([text], names=names, title=title, min_weight=min_weight, lang=lang)
 
 
@@ -97,19 +96,17 @@ def render_page(
     return fill_page(title=title, lang=lang, footer=FOOTER, data=to_json(data))
 
 
-def graph_names(n_layers: int, n_heads: int) -> List[GraphName]:
-    """Names of the mixed graph and of all graphs behind it, in the order of the model: forward layers, then backward.
+def graph_names(graph: RelationalGraph) -> List[GraphName]:
+    """What the page calls the graphs of a `RelationalGraph`, in their order: mixed, left layers, right layers.
 
-    n_layers (int): Layers per direction.
-    n_heads (int): Heads per layer.
-    RETURNS (List[GraphName]): 1 + 2 * n_layers * n_heads names.
+    People count layers and heads from 1: the page's "left-1-3" is `graph=("left", 0, 2)` in Python.
     """
-    names = [GraphName(id="mixed", label="Mixed: the mean of all", group="Mixed")]
-    for direction, words in DIRECTIONS.items():
-        for layer in range(1, n_layers + 1):
-            group = f"{words} · layer {layer}"
-            for head in range(1, n_heads + 1):
-                names.append(GraphName(id=f"{direction}-{layer}-{head}", label=f"{group} · head {head}", group=group))
-    return names
+    return [_graph_name(name) for name in graph.names]
 
 
+def _graph_name(name: Union[str, Tuple[str, int, int]]) -> GraphName:
+    if isinstance(name, str):
+        return GraphName(id=name, label="Mixed: the mean of all", group="Mixed")
+    direction, layer, head = name
+    group = f"{LOOKS[direction]} · layer {layer + 1}"
+    return GraphName(id=f"{direction}-{layer + 1}-{head + 1}", label=f"{group} · head {head + 1}", group=group)

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import html
 import re
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Dict
 
@@ -45,7 +45,8 @@ def _substitute(template: str, parts: Dict[str, str]) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    return f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    allowed = f"style-src {_hash(style)}; script-src {_hash(script)}"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def _hash(text: str) -> str:
@@ -53,12 +54,12 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-@lru_cache(maxsize=1)
+@cache
 def _script() -> str:
     """All scripts as one, in a function of its own so that they leave no global names."""
     return '(() => {\n"use strict";\n' + "\n".join(_asset(name) for name in SCRIPTS) + "})();\n"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _asset(name: str) -> str:
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")

@@ -1,32 +1,42 @@
 // The arc picture. Along the line of words runs the "main" axis; arcs that look back rise on one side of it, arcs that
 // look ahead on the other. A line of words puts the main axis across the page, a column puts it down the page.
 
-const LINE = { word: 32, gap: 15, widest: 46 };
-const COLUMN = { pitch: 24, pad: 12 };
+const LINE = { gap: 15, widest: 30 }; // space between words; the widest also grows with the type
+const COLUMN = { pad: 12, widest: 220 };
+const TYPE = { line: [21, 18, 16], column: [15] }; // sizes to try, largest first
 const reach = (distance) => 12 + 7.5 * Math.sqrt(distance); // how far an arc swings out, in control-point pixels
 
 const measure = document.createElement("canvas").getContext("2d");
-function wordWidths(words) {
-  measure.font = "16px " + getComputedStyle(document.body).fontFamily;
+function wordWidths(words, size) {
+  measure.font = size + "px " + getComputedStyle(document.body).fontFamily;
   return words.map((word) => Math.max(14, measure.measureText(word).width));
 }
 
-function fitsInLine(words, space) {
-  return wordWidths(words).reduce((sum, width) => sum + width + LINE.gap, 40) <= space;
+const lineLength = (words, size) => wordWidths(words, size).reduce((sum, width) => sum + width + LINE.gap, 0);
+const fitsInLine = (words, space) => lineLength(words, TYPE.line.at(-1)) <= space;
+
+// Where words stand: centres along the main axis, half the space they need across it, and whether it runs down the page.
+function placeWords(words, layout, space) {
+  return layout === "column" ? placeColumn(words) : placeLine(words, space);
 }
 
-// Centres along the main axis, half the space words need across it, and whether the axis runs down the page.
-function placeWords(words, layout, space) {
-  const widths = wordWidths(words);
-  if (layout === "column") {
-    const widest = Math.min(220, Math.max(40, ...widths));
-    return { down: true, widths, across: widest / 2 + COLUMN.pad, at: words.map((_, i) => COLUMN.pitch * (i + 0.5)), length: COLUMN.pitch * words.length };
-  }
+function placeColumn(words) {
+  const size = TYPE.column[0];
+  const pitch = words.length > 40 ? 21 : 24;
+  const widths = wordWidths(words, size);
+  const widest = Math.min(COLUMN.widest, Math.max(40, ...widths));
+  return { down: true, size, widths, box: pitch - 2, across: widest / 2 + COLUMN.pad, at: words.map((_, i) => pitch * (i + 0.5)), length: pitch * words.length };
+}
+
+function placeLine(words, space) {
+  const size = TYPE.line.find((size) => lineLength(words, size) <= 0.8 * space) ?? TYPE.line.at(-1);
+  const widths = wordWidths(words, size);
   const total = widths.reduce((sum, width) => sum + width, 0);
-  const gap = Math.max(LINE.gap, Math.min(LINE.widest, (space - total) / (words.length + 1)));
+  const widest = LINE.widest * (size / 16) ** 3;
+  const gap = Math.max(LINE.gap, Math.min(widest, (space - total) / (words.length + 1)));
   let x = gap / 2;
   const at = widths.map((width) => { const centre = x + width / 2; x += width + gap; return centre; });
-  return { down: false, widths, across: LINE.word / 2 + 3, at, length: Math.max(x - gap / 2, 60) };
+  return { down: false, size, widths, box: 1.75 * size, across: size + 3, at, length: Math.max(x - gap / 2, 60) };
 }
 
 // An arc leaves the source on the side of the receiver and enters the receiver on the side of the source, so that
@@ -49,12 +59,13 @@ function arcShape(place, edge, middle) {
   };
 }
 
-function drawArc(place, edge, middle, words) {
+// Thickness is relative to the strongest relation of the graph; the numbers are not.
+function drawArc(place, edge, middle, words, strongest) {
   const shape = arcShape(place, edge, middle);
   const tone = direction(edge);
-  const weight = edge.weight / SCALE;
+  const share = edge.weight / strongest;
   const arc = make("svg:g", { class: "arc", "data-receiver": edge.receiver, "data-source": edge.source });
-  const line = make("svg:path", { class: "line " + tone, d: shape.line, "stroke-width": (0.9 + 6.5 * weight).toFixed(2), "stroke-opacity": (0.42 + 0.5 * Math.sqrt(weight)).toFixed(2) });
+  const line = make("svg:path", { class: "line " + tone, d: shape.line, "stroke-width": (0.8 + 5.7 * share).toFixed(2), "stroke-opacity": (0.4 + 0.5 * share).toFixed(2) });
   arc.append(line, make("svg:path", { class: "head " + tone, d: shape.head }), make("svg:path", { class: "hit", d: shape.line }));
   const text = `${words[edge.receiver]} ← ${words[edge.source]}   ${decimals(edge.weight)}`;
   arc.addEventListener("pointermove", (event) => showTip(event, text));
@@ -65,10 +76,10 @@ function drawArc(place, edge, middle, words) {
 function drawWord(place, index, middle, word) {
   const centre = place.at[index];
   const width = place.down ? 2 * place.across - 8 : place.widths[index] + 12;
-  const height = place.down ? COLUMN.pitch - 2 : LINE.word - 4;
+  const height = place.box;
   const [x, y] = place.down ? [middle, centre] : [centre, middle];
   const label = make("svg:text", { x, y }, word);
-  if (place.down && place.widths[index] > 220) label.setAttribute("textLength", 220), label.setAttribute("lengthAdjust", "spacingAndGlyphs");
+  if (place.down && place.widths[index] > COLUMN.widest) label.setAttribute("textLength", COLUMN.widest), label.setAttribute("lengthAdjust", "spacingAndGlyphs");
   const box = make("svg:rect", { x: x - width / 2, y: y - height / 2, width, height });
   return make("svg:g", { class: "word", "data-word": index, role: "button", tabindex: index ? -1 : 0, "aria-label": word }, box, label);
 }
@@ -80,11 +91,12 @@ function drawArcs(words, edges, layout, space) {
   const swing = (tone) => Math.max(26, ...edges.filter((edge) => direction(edge) === tone)
     .map((edge) => 0.75 * reach(Math.abs(place.at[edge.receiver] - place.at[edge.source])) + 8));
   const before = swing("back") + place.across;
+  const strongest = edges.at(-1)?.weight;
   const height = before + place.across + swing("ahead");
   const [w, h] = place.down ? [height, place.length] : [place.length, height];
-  const arcs = edges.map((edge) => drawArc(place, edge, before, words));
-  picture.replaceChildren(...arcs, ...words.map((word, index) => drawWord(place, index, before, word)), make("svg:g", { id: "badges" }));
-  for (const [name, value] of Object.entries({ width: w, height: h, viewBox: `0 0 ${w} ${h}`, "data-arcs": arcs.length })) picture.setAttribute(name, value);
+  const arcs = edges.map((edge) => drawArc(place, edge, before, words, strongest));
+  picture.replaceChildren(...arcs, ...words.map((word, index) => drawWord(place, index, before, word)), make("svg:g", { id: "badges", "font-size": 11.5 }));
+  for (const [name, value] of Object.entries({ width: w, height: h, viewBox: `0 0 ${w} ${h}`, "font-size": place.size, "data-arcs": arcs.length })) picture.setAttribute(name, value);
   picture.classList.remove("lit");
   return { place, middle: before };
 }
@@ -107,7 +119,7 @@ function highlightWord(drawn, edges, word, isPinned) {
 function badge({ place, middle }, edge, word) {
   const other = edge.receiver === word ? edge.source : edge.receiver;
   const tone = direction(edge);
-  const cross = middle + (tone === "back" ? -1 : 1) * (place.across + (place.down ? 22 : 13));
+  const cross = middle + (tone === "back" ? -1 : 1) * (place.across + (place.down ? 25 : 15));
   const [x, y] = place.down ? [cross, place.at[other]] : [place.at[other], cross];
   return make("svg:g", { class: "badge " + tone },
     make("svg:rect", { x: x - 16, y: y - 8.5, width: 32, height: 17 }),

@@ -2,34 +2,36 @@
 
 const LONGEST_LIST = 12;
 
-function relationRow(edge, label) {
+// Bars are relative to the strongest relation of the graph: a mixture of many graphs has small weights throughout.
+function relationRow(edge, label, strongest) {
   const bar = make("i");
-  bar.style.width = Math.max(2, (100 * edge.weight) / SCALE) + "%";
+  bar.style.width = Math.max(3, (100 * edge.weight) / strongest) + "%";
   const tone = direction(edge);
   return make("li", { class: tone }, label, make("span", { class: "bar" }, bar), make("span", { class: "number" }, decimals(edge.weight)));
 }
 
-function relationList(edges, label) {
+function relationList(edges, label, strongest) {
   const list = make("ol");
-  for (const edge of edges.slice(0, LONGEST_LIST)) list.append(relationRow(edge, label(edge)));
+  for (const edge of edges.slice(0, LONGEST_LIST)) list.append(relationRow(edge, label(edge), strongest));
   const rest = edges.length - LONGEST_LIST;
   return rest > 0 ? [list, make("p", { class: "empty" }, `and ${rest} weaker`)] : [list];
 }
 
-function section(heading, edges, label, whenEmpty) {
-  const body = edges.length ? relationList(edges, label) : [make("p", { class: "empty" }, whenEmpty)];
-  return [make("h3", {}, heading), ...body];
+function section(heading, edges, label, strongest, whenEmpty) {
+  const body = edges.length ? relationList(edges, label, strongest) : [make("p", { class: "empty" }, whenEmpty)];
+  return heading ? [make("h3", {}, heading), ...body] : body;
 }
 
 function drawDetail(words, edges, word) {
   const strongestFirst = [...edges].reverse();
+  const strongest = strongestFirst[0]?.weight;
   const box = byId("detail");
   if (word === null) {
     const pair = (edge) => make("span", {}, words[edge.receiver], make("span", { class: "arrow" }, "←"), words[edge.source]);
     box.replaceChildren(
       make("h2", {}, "Strongest relations"),
-      make("p", { class: "hint" }, "receiver ← source. Point at a word to see its own; click to keep them."),
-      ...section("", strongestFirst, pair, "This graph has no relations: no word takes anything in."),
+      make("p", { class: "hint" }, "Receiver ← source. Point at a word to see its own, click to keep them."),
+      ...section(null, strongestFirst, pair, strongest, "This graph has no relations: no word takes anything in."),
     );
     return;
   }
@@ -39,7 +41,7 @@ function drawDetail(words, edges, word) {
   box.replaceChildren(
     make("h2", {}, words[word]),
     make("p", { class: "hint" }, `Word ${word + 1} of ${words.length}`),
-    ...section("Receives from (its sources)", incoming, (edge) => one(edge.source), "Nothing: this word takes no other word in."),
-    ...section("Is a source for (its receivers)", outgoing, (edge) => one(edge.receiver), "No word takes this one in."),
+    ...section("Receives from (its sources)", incoming, (edge) => one(edge.source), strongest, "Nothing: this word takes no other word in."),
+    ...section("Is a source for (its receivers)", outgoing, (edge) => one(edge.receiver), strongest, "No word takes this one in."),
   );
 }

@@ -23,9 +23,9 @@ const heat = { cell: 0, left: 0, top: 0, n: 0, lookup: new Map() };
 function drawHeat(words, edges, space, chosen = null, cross = null) {
   const canvas = byId("heat-canvas");
   const n = words.length;
-  const label = 96;
-  const cell = Math.max(3, Math.min(38, Math.floor((Math.min(space, 900) - label) / Math.max(n, 1))));
-  const size = label + n * cell;
+  const label = Math.min(104, 16 + 1.12 * Math.max(0, ...wordWidths(words, 14)));
+  const cell = Math.max(3, Math.min(46, Math.floor((Math.min(space, 900) - label) / Math.max(n, 1))));
+  const size = Math.ceil(label + n * cell + 2);
   Object.assign(heat, { cell, left: label, top: label, n, lookup: new Map(edges.map((edge) => [edge.receiver * n + edge.source, edge])) });
   const ratio = window.devicePixelRatio || 1;
   canvas.width = canvas.height = Math.round(size * ratio);
@@ -43,7 +43,10 @@ function drawHeat(words, edges, space, chosen = null, cross = null) {
     context.fillRect(label + edge.source * cell, label + edge.receiver * cell, cell - seam, cell - seam);
   }
   if (cell >= 7) labelHeat(context, words, cell, label, paint, chosen, cross);
-  if (cross) outlineCell(context, cell, label, paint, cross);
+  context.strokeStyle = paint.ink;
+  context.lineWidth = 1.25;
+  if (chosen !== null) outlineWord(context, chosen, n, cell, label);
+  if (cross) context.strokeRect(label + cross.source * cell - 1, label + cross.receiver * cell - 1, cell + 1, cell + 1);
   canvas.setAttribute("aria-label", `Heat map of ${n} receivers by ${n} sources; the list of relations gives the same weights as text`);
 }
 
@@ -68,10 +71,10 @@ function labelHeat(context, words, cell, label, paint, chosen, cross) {
   });
 }
 
-function outlineCell(context, cell, label, paint, cross) {
-  context.strokeStyle = paint.ink;
-  context.lineWidth = 1.5;
-  context.strokeRect(label + cross.source * cell - 1, label + cross.receiver * cell - 1, cell + 1, cell + 1);
+// Frame the row of what a word receives and the column of where it is a source.
+function outlineWord(context, word, n, cell, label) {
+  context.strokeRect(label - 1, label + word * cell - 1, n * cell + 1, cell + 1);
+  context.strokeRect(label + word * cell - 1, label - 1, cell + 1, n * cell + 1);
 }
 
 // The receiver and source under the pointer, or null beside the cells.
@@ -115,14 +118,19 @@ function drawGallery(doc, chosen, choose) {
   const paint = colours();
   const n = DATA.docs[doc].words.length;
   const cells = [];
+  let isHeaded = false;
   for (const [group, members] of groups) {
+    if (members.length > 1 && !isHeaded) {
+      cells.push(make("span"), ...members.map((_, head) => make("span", { class: "heading" }, `head ${head + 1}`)));
+      for (let rest = members.length; rest < columns; rest++) cells.push(make("span"));
+      isHeaded = true;
+    }
     cells.push(make("span", { class: "label" }, group));
-    members.forEach((index, place) => {
+    members.forEach((index) => {
       const canvas = make("canvas");
       paintThumb(canvas, n, edgesOf(doc, index), paint);
       const name = DATA.graphs[index].label;
       const button = make("button", { type: "button", title: name, "aria-label": name, "aria-pressed": String(index === chosen) }, canvas);
-      if (place === members.length - 1 && members.length < columns) button.style.gridColumnEnd = "span 1";
       button.addEventListener("click", () => choose(index));
       cells.push(button);
     });

@@ -154,7 +154,7 @@ function setTheme(theme) {
   byId("theme").querySelector("span").textContent = dark ? "Light" : "Dark";
 }
 
-// #text=2&graph=forward-1-3&threshold=0.2&word=6&layout=column&theme=dark : every part optional, words and texts from 1.
+// #text=2&graph=left-1-3&threshold=0.2&word=6&layout=column&theme=dark : every part optional, words and texts from 1.
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   const within = (name, count) => { const n = Number(given.get(name)); return Number.isInteger(n) && n >= 1 && n <= count ? n - 1 : null; };
