@@ -110,7 +110,6 @@ class Errors(metaclass=_WithCodes):
         "More than {limit:.0%} of the rows of these heads are empty: {heads}. They no longer learn. Start again with a lower "
         "learning rate for the graphs (pretraining.optimizer.multipliers) or a longer warm-up; earlier checkpoints are kept."
     )
-    G304 = "{path} has {found} counts for {expected} words. Prepare the corpus again."
     G305 = "Windows of {bptt} tokens (the shortest has {shortest}) leave no position with {dec_len} words after it. Raise corpora.bptt."
     G306 = "corpora.batch_size ({batch_size}) must be divisible by the number of processes ({world_size})."
     G307 = (
@@ -142,4 +141,4 @@ class Errors(metaclass=_WithCodes):
 class Warnings(metaclass=_WithCodes):
     """Messages of warnings."""
 
-    G303 = "More than half of the rows of these heads are empty: {heads}. If it stays so, they learn nothing; see pretraining.objective.max_empty."
+    G320 = "More than half of the rows of these heads are empty: {heads}. If it stays so, they learn nothing; see pretraining.objective.max_empty."

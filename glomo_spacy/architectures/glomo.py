@@ -4,7 +4,7 @@ Source: Yang et al. 2018 (arXiv 1806.05662). The weights are frozen: graphs carr
 `initialize` and no averaging of parameters changes them.
 """
 
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -112,10 +112,10 @@ def _forward(model: GraphModel, docs: List[Doc], is_train: bool) -> Tuple[Window
     sizes = [window.end - window.start for window in windows]
     graphs: WindowGraphs = [model.ops.alloc3f(config.n_graphs, size, size) for size in sizes]
     for batch, ids, mask in _batches(model, docs, windows, n_layers_held=2 * config.n_layers):
-        padded = torch2xp(_run(model, GlomoModel.graphs, ids, mask).flatten(1, 2))  # (batch, graphs, seq, seq)
-        for index, window_graphs in zip(batch, padded):
+        padded: Any = torch2xp(_run(model, GlomoModel.graphs, ids, mask).flatten(1, 2))  # (batch, graphs, seq, seq)
+        for place, index in enumerate(batch):
             n_seen = len(windows[index])
-            graphs[index] = expand_graphs(window_graphs[:, :n_seen, :n_seen], windows[index])
+            graphs[index] = expand_graphs(padded[place, :, :n_seen, :n_seen], windows[index])
     return graphs, backprop
 
 
