@@ -1,8 +1,8 @@
 """Networks that bring their weights with them: read when the model is built, stored with the pipeline.
 
-`pretrained` is a packaged name, a checkpoint directory or null. If it cannot be read, building the model still works and
-the reason is raised at first use: a saved pipeline, whose stored weights replace whatever was read, needs neither name
-nor path. Weights, config, indexer and vocabulary travel together as one safetensors block; nothing is unpickled.
+`pretrained` is a packaged name, a checkpoint directory or null. If it cannot be read, building the model still works
+and the reason is raised at first use: a saved pipeline, whose stored weights replace whatever was read, needs neither
+name nor path. Weights, config, indexer and vocabulary travel together as one safetensors block; nothing is unpickled.
 """
 
 from dataclasses import replace

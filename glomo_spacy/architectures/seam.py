@@ -13,7 +13,6 @@ from typing import Iterator, List, Sequence, Tuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from spacy.attrs import IS_SPACE
 from spacy.tokens import Doc
 from thinc.types import Floats3d
 from thinc.util import get_array_module
@@ -71,7 +70,7 @@ def doc_windows(docs: Sequence[Doc]) -> List[Window]:
 
 def window_ids(docs: Sequence[Doc], windows: Sequence[Window], indexer: WordIndexer) -> WindowIds:
     """The ids of the tokens each window sees; a Doc's words are looked up once, however many windows share them."""
-    ids = [indexer.ids(token.text for token in doc) for doc in docs]  # whitespace has an id too, but no window sees it
+    ids = [_doc_ids(doc, indexer) for doc in docs]
     return [ids[window.doc][window.tokens] for window in windows]
 
 
@@ -111,7 +110,7 @@ def pad_ids(ids: WindowIds) -> Tuple[Tensor, Tensor]:
     return torch.from_numpy(padded), torch.from_numpy(mask)
 
 
-def pad_rows(rows: WindowRows) -> WithBackprop[WindowRows, Floats3d]:
+def pad_rows(rows: WindowRows) -> WithBackprop[Floats3d, WindowRows]:
     """Put sequences of rows side by side, padding with zeros at the right.
 
     rows (WindowRows): At least one sequence, all of one width.
@@ -129,7 +128,7 @@ def pad_rows(rows: WindowRows) -> WithBackprop[WindowRows, Floats3d]:
     return padded, backprop
 
 
-def rows_to_windows(X: DocRows, windows: Sequence[Window]) -> WithBackprop[DocRows, WindowRows]:
+def rows_to_windows(X: DocRows, windows: Sequence[Window]) -> WithBackprop[WindowRows, DocRows]:
     """Hand each window the rows of the tokens it sees.
 
     X (DocRows): One row per spaCy token.
@@ -147,7 +146,7 @@ def rows_to_windows(X: DocRows, windows: Sequence[Window]) -> WithBackprop[DocRo
     return [X[window.doc][tokens] for window, tokens in zip(windows, seen)], backprop
 
 
-def windows_to_rows(Y: WindowRows, windows: Sequence[Window], docs: Sequence[Doc]) -> WithBackprop[WindowRows, DocRows]:
+def windows_to_rows(Y: WindowRows, windows: Sequence[Window], docs: Sequence[Doc]) -> WithBackprop[DocRows, WindowRows]:
     """Give each spaCy token the row from the window where it counts, whitespace a row of zeros.
 
     Y (WindowRows): One row per seen token; a window that sees nothing has a Floats2d without rows.
@@ -178,7 +177,7 @@ def expand_graphs(graphs: Floats3d, window: Window) -> Floats3d:
     """
     n_tokens = window.end - window.start
     if n_tokens == len(window):
-        return graphs
+        return graphs.copy()  # not a view, which would hold the whole batch in memory
     xp = get_array_module(graphs)
     seen = xp.asarray(window.tokens - window.start)
     expanded = xp.zeros((len(graphs), n_tokens, n_tokens), dtype=graphs.dtype)
@@ -187,7 +186,7 @@ def expand_graphs(graphs: Floats3d, window: Window) -> Floats3d:
 
 
 def _cut(doc: Doc, index: int) -> List[Window]:
-    tokens = np.flatnonzero(doc.to_array(IS_SPACE) == 0)  # (seen,)
+    tokens = np.flatnonzero(doc.to_array("IS_SPACE") == 0)  # (seen,)
     if len(tokens) <= MAX_WINDOW:
         return [Window(index, 0, len(doc), 0, len(doc), tokens)]
     starts = [*range(0, len(tokens) - LONG_WINDOW, STRIDE), len(tokens) - LONG_WINDOW]  # positions in `tokens`
@@ -200,6 +199,13 @@ def _cut(doc: Doc, index: int) -> List[Window]:
         first, last = min(int(seen[0]), row_start), max(int(seen[-1]) + 1, row_end)  # whitespace at the text's ends
         windows.append(Window(index, first, last, row_start, row_end, seen))
     return windows
+
+
+def _doc_ids(doc: Doc, indexer: WordIndexer) -> npt.NDArray[np.int64]:
+    """One id per spaCy token, each distinct form looked up once. Whitespace has an id too, but no window sees it."""
+    forms, places = np.unique(doc.to_array("ORTH"), return_inverse=True)
+    strings = doc.vocab.strings
+    return indexer.ids(strings[form] for form in forms.tolist())[places]
 
 
 def _mask_of(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:

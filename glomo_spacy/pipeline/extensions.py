@@ -5,10 +5,9 @@ worker processes carry along; attributes are getters that wrap them. Importing `
 getters, also in a process that only reads.
 """
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
-from spacy.attrs import IDX
 from spacy.tokens import Doc, Token
 
 from ..errors import Errors
@@ -18,7 +17,7 @@ GLOMO_GRAPH = "glomo_graph"
 GLOMO_RELATIONS = "glomo_relations"
 
 # The form spaCy gives its own keys: copies of a part of the Doc then leave the graph behind instead of misplacing it.
-_GRAPH_KEY = ("._.", GLOMO_GRAPH, None, None)
+_GRAPH_KEY: Any = ("._.", GLOMO_GRAPH, None, None)
 
 
 def install_extensions() -> None:
@@ -36,7 +35,7 @@ def set_graph(doc: Doc, graph: Optional[RelationalGraph]) -> None:
         doc.user_data.pop(_GRAPH_KEY, None)
         return
     _check(graph.n_tokens == len(doc), found=graph.n_tokens, doc=doc)
-    doc.user_data[_GRAPH_KEY] = {**graph.to_arrays(), "starts": doc.to_array(IDX).astype(np.int32)}
+    doc.user_data[_GRAPH_KEY] = {**graph.to_arrays(), "starts": doc.to_array("IDX").astype(np.int32)}
 
 
 def get_graph(doc: Doc) -> Optional[RelationalGraph]:
@@ -47,7 +46,7 @@ def get_graph(doc: Doc) -> Optional[RelationalGraph]:
     stored = doc.user_data.get(_GRAPH_KEY)
     if stored is None:
         return None
-    is_same = stored["n_tokens"] == len(doc) and np.array_equal(stored["starts"], doc.to_array(IDX))
+    is_same = stored["n_tokens"] == len(doc) and np.array_equal(stored["starts"], doc.to_array("IDX"))
     _check(is_same, found=stored["n_tokens"], doc=doc)
     return RelationalGraph.from_arrays(stored)
 
@@ -59,7 +58,7 @@ def get_relations(token: Token) -> List[Tuple[Token, float]]:
     RAISES: ValueError G010 if tokens were merged or split since.
     """
     doc = token.doc
-    stored: Optional[Dict[str, Any]] = doc.user_data.get(_GRAPH_KEY)
+    stored = doc.user_data.get(_GRAPH_KEY)
     if stored is None:
         return []
     # Only this row is checked and read: asking every token of a long text stays linear.

@@ -5,7 +5,7 @@ Source: Yang et al. 2018, "GLoMo: Unsupervisedly Learned Relational Graphs as Tr
 """
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Union
 
 from spacy import util
 from spacy.language import Language
@@ -49,7 +49,7 @@ def make_glomo_graph(
     model (Model[List[Doc], List[Floats3d]]): The frozen network, of `glomo_spacy.GlomoGraph.v1`.
     pretrained (Optional[str]): Short for `model.pretrained`: a packaged name or a checkpoint directory. None: as the
         model says.
-    top_k (Optional[int]): Strongest sources kept per token. A mixture of many graphs is nearly dense, hence 16. None: all.
+    top_k (Optional[int]): Strongest sources kept per token. None: all. 16: a mixture of many graphs is nearly dense.
     min_weight (float): Weights kept are above this, 0-1. 0.01: the share of a source among a hundred equal ones.
     keep (str): "mixed" keeps the mean over directions, layers and heads; "all" keeps each of these beside it.
     max_batch_tokens (int): Padded tokens computed at once; fewer need less memory.
@@ -164,5 +164,9 @@ class GlomoGraph(Pipe):
 
         RAISES: ValueError G201 to G206 if the file is damaged or holds another kind of model.
         """
-        util.from_disk(path, {"model": self.model.from_disk}, exclude)
+
+        def load_model(file: Path) -> None:
+            self.model.from_disk(file)
+
+        util.from_disk(path, {"model": load_model}, exclude)
         return self
