@@ -38,6 +38,7 @@ class Errors(metaclass=_WithCodes):
     G035 = "{path} holds no text. Give a sentence, a UTF-8 text file, or `-` to read from standard input."
     G036 = "{path} looks like a file, but there is none. Give the path of a text file, or the text itself."
     G037 = "The Doc has no relational graph. Run it through a pipeline with `glomo_graph` first, or give its text."
+    G038 = "The number of sources per word must be at least 1, or None for all, but is {found}."
     G040 = "{path} is neither a checkpoint (config.cfg, model.safetensors) nor a prepared corpus (corpus.json).{hint}"
     G041 = "{path} has weights that are no finite numbers, in: {names}. The run diverged; use an earlier checkpoint."
     G042 = "{path} is missing, but listed in {record}. Copy or make the directory again."

@@ -21,8 +21,8 @@ def head_statistics(model: GlomoModel, ids: Tensor, mask: Tensor) -> Dict[str, A
     model (GlomoModel): In evaluation mode.
     ids (Tensor): Word ids. Shape: (batch, seq).
     mask (Tensor): True for real tokens. Shape: (batch, seq).
-    RETURNS (Dict[str, Any]): For each name a list by learned head, named in `heads` as "left L1H2" (layers from 1, heads
-        from 0, fixed windows left out): `empty` share of rows without an edge, `zero` share of possible entries without
+    RETURNS (Dict[str, Any]): For each name a list by learned head, named in `heads` as "left 1.2" (layer from 1, head
+        from 0, fixed windows counted): `empty` share of rows without an edge, `zero` share of possible entries without
         an edge, `neighbour` mean weight on the token next to the receiver. The first token of a direction has no past
         and is not counted.
     """
@@ -40,7 +40,7 @@ def head_statistics(model: GlomoModel, ids: Tensor, mask: Tensor) -> Dict[str, A
         edges = (learned > _ZERO).sum((0, 2, 3)) / n_entries
         neighbour = learned.diagonal(offset=1 if is_right else -1, dim1=2, dim2=3).sum((0, 2)) / n_rows
         side, layer = ("right", index - n_layers) if is_right else ("left", index)
-        statistics["heads"] += [f"{side} L{layer + 1}H{first + head}" for head in range(learned.shape[1])]
+        statistics["heads"] += [f"{side} {layer + 1}.{first + head}" for head in range(learned.shape[1])]
         statistics["empty"] += empty.tolist()
         statistics["zero"] += (1 - edges).tolist()
         statistics["neighbour"] += neighbour.tolist()

@@ -8,7 +8,21 @@ import difflib
 import json
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from confection import Config
 
@@ -87,13 +101,24 @@ class Pretraining:
         budget = (self.max_epochs, self.max_steps, self.max_tokens, self.max_seconds)
         if all(limit is None for limit in budget):
             raise ValueError(Errors.G145)
-        for name in ("max_epochs", "max_steps", "max_tokens", "max_seconds", "accumulate", "clip", "log_every", "evaluate_every"):
+        for name in (
+            "max_epochs",
+            "max_steps",
+            "max_tokens",
+            "max_seconds",
+            "accumulate",
+            "clip",
+            "log_every",
+            "evaluate_every",
+        ):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(Errors.G141.format(name=f"pretraining.{name}", expected="above 0", value=value))
         if self.average_decay is not None and not 0 < self.average_decay < 1:
             expected = "between 0 and 1, or null"
-            raise ValueError(Errors.G141.format(name="pretraining.average_decay", expected=expected, value=self.average_decay))
+            raise ValueError(
+                Errors.G141.format(name="pretraining.average_decay", expected=expected, value=self.average_decay)
+            )
 
 
 def load_config(path: Union[str, Path], *, overrides: Optional[Mapping[str, Any]] = None) -> Config:
@@ -168,7 +193,9 @@ def build_section(section: Type[SectionT], *, name: str, values: Any, extra: Tup
         if key not in known and key not in extra:
             nearest = _nearest(f"{name}.{key}", [f"{name}.{option}" for option in [*known, *extra]])
             raise ValueError(Errors.G140.format(name=f"{name}.{key}", nearest=nearest))
-    required = [entry.name for entry in fields(section) if entry.default is MISSING and entry.default_factory is MISSING]  # type: ignore[arg-type]
+    required = [
+        entry.name for entry in fields(section) if entry.default is MISSING and entry.default_factory is MISSING
+    ]  # type: ignore[arg-type]
     missing = [key for key in required if key not in values]
     if missing:
         raise ValueError(Errors.G142.format(section=name, names=", ".join(missing)))
@@ -211,7 +238,9 @@ def _checked(value: Any, expected: Any, name: str) -> Any:
             return tuple(value)
         if option is Any or (isinstance(value, origin) and not (origin is int and isinstance(value, bool))):
             return value
-    wanted = " or ".join(_TYPE_NAMES.get(option, "a table" if get_origin(option) is dict else "a list") for option in options)
+    wanted = " or ".join(
+        _TYPE_NAMES.get(option, "a table" if get_origin(option) is dict else "a list") for option in options
+    )
     raise ValueError(Errors.G141.format(name=name, expected=wanted, value=value))
 
 

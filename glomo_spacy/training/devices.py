@@ -2,9 +2,11 @@
 
 import os
 import platform
+from inspect import signature
 from typing import Any, Dict, List, Tuple, Union
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import Errors
 from .config import System
@@ -17,6 +19,10 @@ except ImportError:  # the same code inside the larger package
     from lightning.fabric import Fabric
     from lightning.fabric import __version__ as fabric_version
     from lightning.fabric.strategies import DDPStrategy, Strategy
+
+# Batch statistics are summed over processes, so buffers are equal without being sent. Later torch renamed the switch.
+_HAS_NEW_NAME = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+_SYNC_BUFFERS = "forward_sync_buffers" if _HAS_NEW_NAME else "broadcast_buffers"
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -38,8 +44,7 @@ def launch_fabric(system: System) -> Fabric:
     strategy: Union[str, Strategy] = "auto"
     n_nodes = 1
     if processes > 1:
-        # Batch statistics are summed over processes, so that buffers are equal without being sent.
-        strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+        strategy = DDPStrategy(gradient_as_bucket_view=True, **{_SYNC_BUFFERS: False})
         devices = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         n_nodes = processes // devices
     fabric = Fabric(
@@ -55,7 +60,11 @@ def describe_machine(fabric: Fabric) -> Dict[str, Any]:
     return {
         "hardware": f"{fabric.world_size} x {device}",
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning_fabric": fabric_version},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning_fabric": fabric_version,
+        },
     }
 
 

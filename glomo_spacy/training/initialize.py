@@ -31,7 +31,9 @@ class InitReport:
         """One line per kind, for the terminal."""
         lines = [f"copied {len(self.copied)} weights from the checkpoint"]
         lines += [f"copied {rows} rows of {name} by word" for name, rows in self.by_word.items()]
-        lines += [f"{label}: {', '.join(names)}" for label, names in (("new", self.new), ("dropped", self.dropped)) if names]
+        lines += [
+            f"{label}: {', '.join(names)}" for label, names in (("new", self.new), ("dropped", self.dropped)) if names
+        ]
         return "\n".join(lines)
 
 

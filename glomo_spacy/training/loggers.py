@@ -29,7 +29,13 @@ class RunLog:
     """
 
     def __init__(
-        self, output: Path, *, stream: Optional[TextIO], tensorboard: bool, is_writer: bool = True, resumed_step: int = 0
+        self,
+        output: Path,
+        *,
+        stream: Optional[TextIO],
+        tensorboard: bool,
+        is_writer: bool = True,
+        resumed_step: int = 0,
     ) -> None:
         self._stream = stream if is_writer else None
         self._is_terminal = self._stream is not None and self._stream.isatty()

@@ -164,7 +164,11 @@ class GlomoObjective(Objective):
             vary=self._windows.vary,
         )
         self.batches: GlomoBatches = GlomoBatches(
-            windows, dec_len=self.model.config.dec_len, n_positions=self.settings.n_positions, sampler=sampler, seed=seed
+            windows,
+            dec_len=self.model.config.dec_len,
+            n_positions=self.settings.n_positions,
+            sampler=sampler,
+            seed=seed,
         )
         self._rank, self._world_size = rank, world_size
 
@@ -190,7 +194,7 @@ class GlomoObjective(Objective):
         empty = [name for name, share in zip(measures["heads"], measures["empty"]) if share > threshold]
         if empty and limit is not None:
             raise RuntimeError(Errors.G303.format(heads=", ".join(empty), limit=limit))
-        return Warnings.G303.format(heads=", ".join(empty)) if empty else None
+        return Warnings.G320.format(heads=", ".join(empty)) if empty else None
 
     def _held_out_windows(self) -> Any:
         return EvalWindows(
@@ -247,7 +251,9 @@ class NegativeSampler:
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Word ids. Shape: (n_negatives,)."""
-        return torch.searchsorted(self._cumulative, torch.rand(self.n_negatives, dtype=torch.float64, generator=generator))
+        return torch.searchsorted(
+            self._cumulative, torch.rand(self.n_negatives, dtype=torch.float64, generator=generator)
+        )
 
 
 class GlomoBatches(Batches):
@@ -262,7 +268,13 @@ class GlomoBatches(Batches):
     """
 
     def __init__(
-        self, windows: RandomWindows, *, dec_len: int, n_positions: Optional[int], sampler: Optional[NegativeSampler], seed: int
+        self,
+        windows: RandomWindows,
+        *,
+        dec_len: int,
+        n_positions: Optional[int],
+        sampler: Optional[NegativeSampler],
+        seed: int,
     ) -> None:
         self._windows = windows
         self._dec_len = dec_len

@@ -207,4 +207,3 @@ def _from_json(value: Any) -> Any:
         data = np.frombuffer(base64.b64decode(value["__array__"]), dtype=np.dtype(value["dtype"]))
         return data.reshape(value["shape"]).copy()
     return {key: _from_json(entry) for key, entry in value.items()}
-

@@ -24,7 +24,9 @@ class Schedule:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name in ("warmup", "hold", "floor", "stop_below") and not 0 <= value <= 1:
-                raise ValueError(Errors.G141.format(name=f"pretraining.schedule.{name}", expected="from 0 to 1", value=value))
+                raise ValueError(
+                    Errors.G141.format(name=f"pretraining.schedule.{name}", expected="from 0 to 1", value=value)
+                )
 
     def factor(self, used: float) -> float:
         """Factor on the learning rate when the share `used` of the budget is spent."""

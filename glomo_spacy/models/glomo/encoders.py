@@ -9,10 +9,10 @@ from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
+from ..processes import is_distributed, sum_over_processes
 from ..precision import at_least_float32
 from .config import GlomoConfig
 
@@ -45,7 +45,7 @@ class MaskedBatchNorm(nn.Module):
         mask (Optional[Tensor]): True for real tokens; None if all are. Shape: (batch, seq).
         RETURNS (Tensor): Shape: (batch, seq, width).
         """
-        if self.training and (mask is not None or _is_distributed()):
+        if self.training and (mask is not None or is_distributed()):
             mean, variance = self._real_statistics(values.flatten(0, 1) if mask is None else values[mask])
             normed = (values - mean) * torch.rsqrt(variance + self.epsilon)
             return normed if self.weight is None or self.bias is None else normed * self.weight + self.bias
@@ -64,13 +64,10 @@ class MaskedBatchNorm(nn.Module):
         """Mean and variance over all processes, float32, shape (width,); moves the running statistics towards them."""
         real = at_least_float32(real)  # (positions, width)
         count = torch.full_like(real[0, :1], len(real))  # (1,)
-        sums = torch.cat([real.sum(0), count])  # (width + 1,)
-        if _is_distributed():
-            sums = all_reduce(sums)
+        sums = sum_over_processes(torch.cat([real.sum(0), count]))  # (width + 1,)
         mean, total = sums[:-1] / sums[-1], sums[-1].detach()
-        squares = (real - mean).square().sum(0)  # (width,), centred first: no cancellation
-        if _is_distributed():
-            squares = all_reduce(squares)
+        # Centred first: no cancellation.
+        squares = sum_over_processes((real - mean).square().sum(0))  # (width,)
         variance = squares / total
         with torch.no_grad():
             unbiased = squares.detach() / (total - 1).clamp(min=1.0)
@@ -152,7 +149,3 @@ def unfold_past(values: Tensor, kernel_size: int) -> Tensor:
     seq = values.shape[1]
     padded = F.pad(values, (0, 0, kernel_size - 1, 0))  # (batch, kernel_size - 1 + seq, width)
     return torch.cat([padded[:, step : step + seq] for step in range(kernel_size)], dim=-1)
-
-
-def _is_distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ...errors import Errors
 from ..masking import checked_mask, reverse
+from ..processes import is_distributed, sum_over_processes
 from .config import GlomoConfig
 from .decoder import ContextDecoder, Negatives, target_losses
 from .feature_predictor import FeaturePredictor
@@ -33,7 +34,9 @@ class DirectionalLearner(nn.Module):
         self.features = FeaturePredictor(config)
         self.decoder = ContextDecoder(config)
 
-    def forward(self, embeddings: Tensor, mask: Optional[Tensor], *, positions: Optional[Tensor] = None) -> List[Tensor]:
+    def forward(
+        self, embeddings: Tensor, mask: Optional[Tensor], *, positions: Optional[Tensor] = None
+    ) -> List[Tensor]:
         """Features of each layer, in this direction's own order.
 
         embeddings (Tensor): Shape: (batch, seq, width).
@@ -134,7 +137,9 @@ class GlomoModel(nn.Module):
         RAISES: ValueError G105 for positions out of range.
         """
         losses = self.step_losses(ids, mask, positions=positions, negatives=negatives)
-        return 0.5 * sum((total.sum() / count.sum().clamp(min=1) for total, count in losses), torch.zeros_like(losses[0][0][0]))
+        return 0.5 * sum(
+            (total.sum() / count.sum().clamp(min=1) for total, count in losses), torch.zeros_like(losses[0][0][0])
+        )
 
     def step_losses(
         self,
@@ -189,11 +194,19 @@ class GlomoModel(nn.Module):
 
     def _embed(self, ids: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Embeddings, zero at padding, whose gradients count only real tokens. Shape: (batch, seq, width)."""
-        scale = self.config.scale_grad_by_freq
         if mask is None:
-            return F.embedding(ids, self.embedding.weight, scale_grad_by_freq=scale)
+            return self._embed_words(ids)
         embedded = self.embedding.weight.new_zeros(*ids.shape, self.config.width)
-        embedded[mask] = F.embedding(ids[mask], self.embedding.weight, scale_grad_by_freq=scale)
+        embedded[mask] = self._embed_words(ids[mask])
+        return embedded
+
+    def _embed_words(self, ids: Tensor) -> Tensor:
+        """Embeddings; a word's gradient is divided by its count in the batch, over all processes. Adds an axis (width)."""
+        scale = self.config.scale_grad_by_freq
+        embedded = F.embedding(ids, self.embedding.weight, scale_grad_by_freq=scale and not is_distributed())
+        if scale and is_distributed() and embedded.requires_grad:
+            counts = sum_over_processes(torch.bincount(ids.flatten(), minlength=self.config.vocab_size))
+            embedded.register_hook(lambda gradient: gradient / counts[ids].unsqueeze(-1))
         return embedded
 
     def _check_positions(self, positions: Positions, seq: int) -> None:
