@@ -85,7 +85,7 @@ def prepare_corpus(
     n_process: int = 1,
     overwrite: bool = False,
     start: Callable[[int], Any] = lambda n_bytes: None,
-    progress: Callable[[int], Any] = lambda n_characters: None,
+    progress: Callable[[int], Any] = lambda n_bytes: None,
 ) -> Dict[str, Any]:
     """Make a corpus directory from raw text.
 
@@ -96,7 +96,7 @@ def prepare_corpus(
     n_process (int): Processes that tokenise. The result is the same for any number.
     overwrite (bool): Replace a directory that stands at `output`.
     start (Callable[[int], Any]): Called with the bytes of text before work starts.
-    progress (Callable[[int], Any]): Called with the number of characters of each tokenised part.
+    progress (Callable[[int], Any]): Called with the number of bytes of each tokenised part.
     RETURNS (Dict[str, Any]): What stands in `corpus.json`.
     RAISES: G004-G009, G901 and G908, all but G007 and G009 before work starts; G900 if the disk is full.
     """

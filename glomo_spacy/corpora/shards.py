@@ -40,8 +40,8 @@ class Shard:
 
     def __init__(self, directory: Path, *, name: str) -> None:
         self.name = name
-        self.ids = _load_array(directory / f"{name}{IDS_SUFFIX}")
-        self.offsets = _load_array(directory / f"{name}{OFFSETS_SUFFIX}")
+        self.ids = _load_array(directory / f"{name}{IDS_SUFFIX}", kind="u")
+        self.offsets = _load_array(directory / f"{name}{OFFSETS_SUFFIX}", kind="i")
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -84,7 +84,7 @@ class ShardedCorpus:
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """How often each word stands in the training split, in the order of ids. Shape: (vocab,)."""
-        return np.asarray((self.directory / COUNTS_NAME).read_text("utf8").split(), dtype=np.int64)
+        return read_counts(self.directory / COUNTS_NAME)
 
     @property
     def fingerprint(self) -> str:
@@ -160,19 +160,35 @@ def read_words(path: Path) -> List[str]:
 
     RAISES: G902 if it is missing.
     """
-    if not path.is_file():
-        raise FileNotFoundError(Errors.G902.format(path=path.parent, reason=f"{path.name} is missing"))
+    _check_exists(path)
     return path.read_text("utf8").removesuffix("\n").split("\n")  # other line ends may be part of a word
 
 
-def _load_array(path: Path) -> npt.NDArray[Any]:
+def read_counts(path: Path) -> npt.NDArray[np.int64]:
+    """The whole numbers of a file, one per line. Shape: (lines,).
+
+    RAISES: G902 if it is missing or holds anything else.
+    """
+    _check_exists(path)
+    try:
+        return np.asarray(path.read_text("utf8").split(), dtype=np.int64)
+    except ValueError as error:
+        raise ValueError(Errors.G902.format(path=path, reason=f"not one number per line ({error})")) from error
+
+
+def _check_exists(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(Errors.G902.format(path=path.parent, reason=f"{path.name} is missing"))
+
+
+def _load_array(path: Path, *, kind: str) -> npt.NDArray[Any]:
+    """Map an array of signed ("i") or unsigned ("u") whole numbers."""
+    _check_exists(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(Errors.G902.format(path=path, reason=f"no whole array ({error})")) from error
-    if array.ndim != 1 or array.dtype.kind not in "iu":
+    if array.ndim != 1 or array.dtype.kind != kind:
         raise ValueError(Errors.G902.format(path=path, reason=f"{array.dtype} of rank {array.ndim}"))
     return array
 

@@ -59,7 +59,7 @@ class _TokenizedChunk:
     tokens: npt.NDArray[np.uint32]  # indices into `types`
     line_ends: npt.NDArray[np.int64]  # per line: the position after its last token
     begins: List[bool]
-    n_characters: int
+    n_bytes: int
 
 
 def blank_pipeline(lang: str) -> Language:
@@ -79,7 +79,7 @@ def tokenize_lines(
     path: Path,
     lang: str,
     n_process: int = 1,
-    progress: Callable[[int], Any] = lambda n_characters: None,
+    progress: Callable[[int], Any] = lambda n_bytes: None,
 ) -> TokenStore:
     """Tokenise lines into a token store; white-space tokens are dropped.
 
@@ -87,7 +87,7 @@ def tokenize_lines(
     path (Path): Where the token numbers are written.
     lang (str): Language code, as for `spacy.blank`.
     n_process (int): Processes that tokenise. The result is the same for any number.
-    progress (Callable[[int], Any]): Called with the number of characters of each finished part.
+    progress (Callable[[int], Any]): Called with the number of bytes of each finished part.
     RETURNS (TokenStore): What was read. Memory holds the distinct tokens and one number per document, not the text.
     """
     store = TokenStore(path)
@@ -96,7 +96,7 @@ def tokenize_lines(
     with path.open("wb") as file:
         for chunk in _tokenize_chunks(_chunks(lines), lang=lang, n_process=n_process):
             n_tokens = _append(chunk, store=store, numbers=numbers, file=file, n_tokens=n_tokens)
-            progress(chunk.n_characters)
+            progress(chunk.n_bytes)
     _end_document(store, n_tokens=n_tokens)
     store.types = list(numbers)
     return store
@@ -176,5 +176,5 @@ def _tokenize(nlp: Language, chunk: _Chunk) -> _TokenizedChunk:
         tokens=(np.cumsum(is_word) - 1)[inverse[kept]].astype(np.uint32),
         line_ends=np.concatenate([[0], np.cumsum(kept)])[line_ends],
         begins=chunk.begins,
-        n_characters=sum(map(len, chunk.lines)),
+        n_bytes=sum(len(line.encode("utf8")) for line in chunk.lines),
     )
