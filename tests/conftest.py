@@ -9,9 +9,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("COLUMNS", "120")
 os.environ.setdefault("NO_COLOR", "1")
 
-import numpy  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import numpy
+import pytest
+import torch
 
 torch.set_num_threads(1)
 
