@@ -77,7 +77,9 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-app = typer.Typer(name=NAME, help=HELP, cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    name=NAME, help=HELP, cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @app.callback()
