@@ -121,10 +121,11 @@ class Errors(metaclass=_WithCodes):
     G309 = "There is no training state in {output} to resume. Leave out --resume to start."
     G310 = "This run cannot continue with other settings: {changes}. Restore them, or start a new run (--init-from takes its weights)."
     G311 = "The state in {path} was written by {found} processes, but this run has {expected}. Resume with as many."
-    G312 = "{path} and the corpus in {corpus} share no word. Prepare the corpus with the same tokeniser and casing."
+    G312 = "{path} and the prepared corpus share no word. Prepare it with the same language and casing, or with --vocab."
     G313 = "No weight of {path} fits this model. Its [model] section is: {model}."
     G314 = "device {device!r} is not available. Use auto, cpu, gpu or gpu:N; torch sees {count} GPUs."
     G315 = "The held-out text of {corpus} gives no target: no document is longer than {dec_len} tokens. Prepare more text."
+    G316 = "{path} was trained with other words than those of {corpus}. Prepare the text with --vocab {path}/vocab.txt."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

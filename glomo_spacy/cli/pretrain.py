@@ -11,7 +11,9 @@ from ._app import Arg, Opt
 def pretrain_cli(
     # fmt: off
     ctx: typer.Context,
-    config_path: Path = Arg(..., metavar="CONFIG", help="Config file, see configs/pretrain_*.cfg", exists=True, dir_okay=False),
+    config_path: Path = Arg(
+        ..., metavar="CONFIG", help="Config file, see configs/pretrain_*.cfg", exists=True, dir_okay=False
+    ),
     output: Optional[Path] = Opt(None, "--output", "-o", help="Directory of the run; default: paths.output"),
     resume: bool = Opt(False, "--resume", help="Go on from the newest training state in the output directory"),
     init_from: Optional[Path] = Opt(None, "--init-from", help="Checkpoint directory whose weights are the start"),
@@ -44,7 +46,7 @@ def pretrain(
     exclude: Sequence[str] = (),
     gpu_id: Optional[int] = None,
 ) -> Dict[str, Any]:
-    """Train and show a table on the terminal; arguments and result as `glomo_spacy.training.command.pretrain_config`."""
+    """Train and show a table on the terminal. Arguments and result as `training.command.pretrain_config`."""
     import sys
 
     from ..training.command import pretrain_config

@@ -1,4 +1,4 @@
-"""Sums over the processes of a distributed run, so that together they compute what one process would on the joined batch."""
+"""Sums over the processes of a distributed run, which together compute what one would on the joined batch."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """All-reduce whose gradient is the all-reduce of the gradients: each process's loss depends on every one's input."""
+    """All-reduce whose gradient is the all-reduce of the gradients: each loss depends on every process's input."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

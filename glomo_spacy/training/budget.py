@@ -30,7 +30,7 @@ class Progress:
 class Budget:
     """The limits of a run; None: no such limit. The first one that is reached counts.
 
-    epochs (Optional[float]), steps (Optional[int]), tokens (Optional[int]), seconds (Optional[float]): As in `Progress`.
+    epochs, tokens, steps, seconds: As in `Progress`.
     """
 
     epochs: Optional[float]

@@ -1,7 +1,7 @@
 """A pretraining config: read, overridden from the command line and checked, before any work starts.
 
 Every section is a dataclass, so that its fields, their types and their docstring are the reference of the config file.
-A name that no dataclass knows is an error with the nearest known names; so is a missing name or a value of another type.
+A name that no dataclass knows is an error with the nearest known names; so is a missing name or a wrong type.
 """
 
 import difflib
@@ -19,6 +19,7 @@ from typing import (
     Type,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -52,7 +53,7 @@ class System:
     seed (int): Start of every random sequence: weights, dropout, data order, positions, negatives.
     device (str): "auto" (the first GPU if there is one), "cpu", "gpu" or "gpu:N".
     precision (str): "32-true" or "bf16-mixed" (bfloat16 products, float32 weights); evaluation is always float32.
-    threads (Optional[int]): Threads of torch on the CPU. One makes a resumed run equal bit for bit; null: torch's default.
+    threads (Optional[int]): Threads of torch on the CPU; null: torch's default. With one, resuming is exact to the bit.
     compile (bool): Fuse the step with `torch.compile`; pays off only in long runs with `corpora.vary = false`.
     """
 
@@ -188,14 +189,13 @@ def build_section(section: Type[SectionT], *, name: str, values: Any, extra: Tup
     if not isinstance(values, Mapping):
         raise ValueError(Errors.G142.format(section=name, names="the section itself"))
     types = get_type_hints(section)
-    known = [entry.name for entry in fields(section)]  # type: ignore[arg-type]
+    entries: Tuple[Any, ...] = fields(cast(Any, section))
+    known = [entry.name for entry in entries]
     for key in values:
         if key not in known and key not in extra:
             nearest = _nearest(f"{name}.{key}", [f"{name}.{option}" for option in [*known, *extra]])
             raise ValueError(Errors.G140.format(name=f"{name}.{key}", nearest=nearest))
-    required = [
-        entry.name for entry in fields(section) if entry.default is MISSING and entry.default_factory is MISSING
-    ]  # type: ignore[arg-type]
+    required = [entry.name for entry in entries if entry.default is MISSING and entry.default_factory is MISSING]
     missing = [key for key in required if key not in values]
     if missing:
         raise ValueError(Errors.G142.format(section=name, names=", ".join(missing)))

@@ -2,8 +2,10 @@
 
 import os
 import platform
+from importlib.util import find_spec
 from inspect import signature
-from typing import Any, Dict, List, Tuple, Union
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple, Union
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -11,11 +13,11 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import Errors
 from .config import System
 
-try:
+if TYPE_CHECKING or find_spec("lightning_fabric"):
     from lightning_fabric import Fabric
     from lightning_fabric import __version__ as fabric_version
     from lightning_fabric.strategies import DDPStrategy, Strategy
-except ImportError:  # the same code inside the larger package
+else:  # the same code inside the larger package
     from lightning.fabric import Fabric
     from lightning.fabric import __version__ as fabric_version
     from lightning.fabric.strategies import DDPStrategy, Strategy
@@ -24,7 +26,7 @@ except ImportError:  # the same code inside the larger package
 _HAS_NEW_NAME = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
 _SYNC_BUFFERS = "forward_sync_buffers" if _HAS_NEW_NAME else "broadcast_buffers"
 
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS: Dict[str, Any] = {"32-true": "32-true", "bf16-mixed": "bf16-mixed"}
 
 
 def launch_fabric(system: System) -> Fabric:
@@ -44,11 +46,16 @@ def launch_fabric(system: System) -> Fabric:
     strategy: Union[str, Strategy] = "auto"
     n_nodes = 1
     if processes > 1:
-        strategy = DDPStrategy(gradient_as_bucket_view=True, **{_SYNC_BUFFERS: False})
+        ddp_options: Dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
+        strategy = DDPStrategy(**ddp_options)
         devices = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         n_nodes = processes // devices
     fabric = Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=n_nodes, strategy=strategy, precision=system.precision
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=n_nodes,
+        strategy=strategy,
+        precision=PRECISIONS[system.precision],
     )
     fabric.launch()
     return fabric
@@ -82,7 +89,7 @@ def _device(name: str) -> Tuple[str, Union[int, List[int]]]:
 def _processor() -> str:
     """The processor's own name where the system tells it."""
     try:
-        with open("/proc/cpuinfo", encoding="utf8") as file:
-            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+        lines = Path("/proc/cpuinfo").read_text("utf8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

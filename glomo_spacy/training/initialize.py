@@ -50,14 +50,14 @@ def initialize_from(
         are copied row by row for the words that both have.
     exclude (Sequence[str]): Patterns of names to leave alone, e.g. "*decoder*".
     RETURNS (InitReport): What became of each weight.
-    RAISES: ValueError G203 for another kind, G312 if no word is shared, G313 if nothing fits; else as `read_checkpoint`.
+    RAISES: ValueError G203 for another kind, G312 if no word is shared, G313 if nothing fits; as `read_checkpoint`.
     """
     checkpoint = read_checkpoint(directory)
     if checkpoint.kind != kind:
         raise ValueError(Errors.G203.format(path=directory, found=checkpoint.kind, expected=kind))
     rows = _shared_rows(checkpoint.vocab, vocab)
     if rows is not None and not len(rows):
-        raise ValueError(Errors.G312.format(path=directory, corpus="this run"))
+        raise ValueError(Errors.G312.format(path=directory))
     report = InitReport()
     for name, target in model.state_dict().items():
         source = checkpoint.state.get(name)

@@ -19,7 +19,7 @@ class StopRequest:
 def stop_on_signal() -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or termination signal into a request; a second Ctrl-C ends the program at once.
 
-    YIELDS (StopRequest): Read it after each step. Outside the main thread, where signals cannot be heard, it stays false.
+    YIELDS (StopRequest): Read it after each step. Outside the main thread, which alone hears signals, it stays false.
     """
     request = StopRequest()
 

@@ -46,7 +46,7 @@ class RunLog:
         if is_writer:
             output.mkdir(parents=True, exist_ok=True)
             _keep_rows(output / LOG, until=resumed_step)
-            self._file = open(output / LOG, "a", encoding="utf8")
+            self._file = (output / LOG).open("a", encoding="utf8")
 
     def record(self, event: str, step: int, **values: Any) -> None:
         """Append one line to the log, and its numbers to TensorBoard."""

@@ -25,7 +25,7 @@ from .initialize import initialize_from
 from .interrupt import StopRequest, stop_on_signal
 from .loggers import RunLog
 from .meters import Clock, LossMeter
-from .objectives import OBJECTIVES, Objective
+from .objectives import build_objective
 from .optimizers import OPTIMIZERS, set_factor
 from .resume import (
     check_output,
@@ -114,7 +114,8 @@ class Run:
         check_output(output, resume=resume)
         self.fabric = launch_fabric(system)
         torch.manual_seed(system.seed)
-        self.objective = self._build_objective()
+        rank, world_size = self.fabric.global_rank, self.fabric.world_size
+        self.objective = build_objective(config, seed=system.seed, rank=rank, world_size=world_size)
         self.model = self.objective.model
         self.objective.loss.to(self.fabric.device)
         self.optimizer = optimizer.build(self.model)
@@ -124,7 +125,7 @@ class Run:
             self._load()
         else:
             torch.manual_seed(system.seed + self.fabric.global_rank)  # dropout differs between processes
-        loss = torch.compile(self.objective.loss) if system.compile else self.objective.loss
+        loss: Any = torch.compile(self.objective.loss) if system.compile else self.objective.loss
         self._loss, self._stepper = self.fabric.setup(loss, self.optimizer)
         self.log = RunLog(
             output,
@@ -148,7 +149,7 @@ class Run:
     def train(self, stop: StopRequest, *, resume_hint: str) -> None:
         """Step, log and evaluate until the run ends."""
         if self.fabric.is_global_zero:
-            Config(self.config).to_disk(self.output / CONFIG)
+            Config(dict(self.config)).to_disk(self.output / CONFIG)
         self.log.record("start", self.progress.step, seed=self.system.seed, **describe_machine(self.fabric))
         evaluated_step = 0
         self.objective.loss.train()
@@ -175,16 +176,6 @@ class Run:
     @property
     def _is_finished(self) -> bool:
         return self.budget.used(self.progress) >= 1 or self.schedule.is_finished
-
-    def _build_objective(self) -> Objective:
-        name = self.settings.objective.get("name")
-        if name not in OBJECTIVES:
-            options = ", ".join(OBJECTIVES)
-            raise ValueError(Errors.G100.format(name="pretraining.objective.name", value=name, options=options))
-        fabric = self.fabric
-        return OBJECTIVES[name](
-            self.config, seed=self.system.seed, rank=fabric.global_rank, world_size=fabric.world_size
-        )
 
     def _step(self) -> None:
         """One update of the weights. Nothing here waits for the GPU."""

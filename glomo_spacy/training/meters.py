@@ -1,7 +1,7 @@
 """Losses and seconds of a run, measured without making the processor wait for the GPU at each step."""
 
 import time
-from typing import Any, Dict
+from typing import Any, Dict, cast
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class LossMeter:
         """Mean since the last reading. Waits for the device; every process must call it."""
         if not self._count:
             return self._interval_sum / max(self._interval_count, 1)
-        total = float(self._fabric.all_reduce(self._sum.clone(), reduce_op="mean"))
+        total = self._mean_over_processes(self._sum)
         mean = total / self._count
         self._interval_sum += total
         self._interval_count += self._count
@@ -47,6 +47,10 @@ class LossMeter:
         mean = self._interval_sum / max(self._interval_count, 1)
         self._interval_sum, self._interval_count = 0.0, 0
         return mean
+
+    def _mean_over_processes(self, value: Tensor) -> float:
+        reduced = self._fabric.all_reduce(value.clone(), reduce_op="mean")
+        return float(cast(Tensor, reduced))
 
     def state_dict(self) -> Dict[str, Any]:
         return {

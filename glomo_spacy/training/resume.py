@@ -88,8 +88,8 @@ def load_newest(
     """Read the newest state and check that this run continues that one.
 
     output (Path): The run's directory.
-    config (Mapping[str, Any]): Of this run. Budgets, rhythm, paths and rates may differ; what is learned, from what and in
-        which order may not.
+    config (Mapping[str, Any]): Of this run. Budgets, rhythm, paths and rates may differ; what is learned, from what and
+        in which order may not.
     world_size (int): Processes of this run.
     RETURNS (Tuple[Dict[str, Tensor], Dict[str, Any]]): As `load_state`.
     RAISES: ValueError G301 if it cannot be read, G310 for other settings, G311 for another number of processes.

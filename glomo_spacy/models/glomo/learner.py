@@ -201,7 +201,7 @@ class GlomoModel(nn.Module):
         return embedded
 
     def _embed_words(self, ids: Tensor) -> Tensor:
-        """Embeddings; a word's gradient is divided by its count in the batch, over all processes. Adds an axis (width)."""
+        """Embeddings whose gradients are divided by the word's count in the batch of all processes. Adds an axis."""
         scale = self.config.scale_grad_by_freq
         embedded = F.embedding(ids, self.embedding.weight, scale_grad_by_freq=scale and not is_distributed())
         if scale and is_distributed() and embedded.requires_grad:
