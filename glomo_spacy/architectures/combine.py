@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..errors import Errors
 from ..models.glomo.mixing import GraphTransfer, GraphWindows, TransferConfig
 from .glomo import glomo_config, graph_layers
-from .seam import doc_windows, pad_ids
+from .seam import doc_windows, pad_windows
 from .types import DocBackprop, DocRows, FeatureModel, GraphModel
 
 
@@ -81,7 +81,7 @@ def build_graph_transfer_v1(
 
 
 @registry.architectures("glomo_spacy.Concat.v1")
-def build_concat_v1(tok2vecs: Union[List[FeatureModel], Dict[str, FeatureModel]]) -> FeatureModel:
+def build_concat_v1(tok2vecs: Union[List[FeatureModel], Dict[str, Any]]) -> FeatureModel:
     """Put the rows of several tok2vecs side by side, e.g. ELMo beside word vectors beside a listener.
 
     tok2vecs (Dict[str, Model] or List[Model]): At least one Model[List[Doc], List[Floats2d]]. In a config each is a
@@ -89,6 +89,7 @@ def build_concat_v1(tok2vecs: Union[List[FeatureModel], Dict[str, FeatureModel]]
     RETURNS (Model[List[Doc], List[Floats2d]]): Width: the sum of the widths.
     RAISES: ValueError G132 for an empty list; G133 if a tok2vec gives another number of rows than the Doc has tokens.
     """
+    # The values of a dict are typed as Any, because a config's sections are checked before they become models.
     layers = list(tok2vecs.values()) if isinstance(tok2vecs, dict) else list(tok2vecs)
     if not layers:
         raise ValueError(Errors.G132)
@@ -143,11 +144,7 @@ def _graph_windows(graph: GraphModel, docs: List[Doc]) -> Iterator[GraphWindows]
     windows = doc_windows(docs)
     first_rows = np.cumsum([0, *(len(doc) for doc in docs)])
     for batch, layers in graph_layers(graph, docs, windows):
-        chosen = [windows[index] for index in batch]
-        positions, mask = pad_ids([first_rows[window.doc] + window.tokens for window in chosen])
-        is_kept = torch.zeros_like(mask)
-        for place, window in enumerate(chosen):
-            is_kept[place, window.counting] = True
+        positions, is_kept = pad_windows([windows[index] for index in batch], first_rows=first_rows.tolist())
         yield GraphWindows(positions, is_kept, layers)
 
 

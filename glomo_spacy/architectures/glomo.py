@@ -17,7 +17,17 @@ from ..errors import Errors
 from ..graphs import RelationalGraph, Rows, prune_rows
 from ..models.glomo import GlomoConfig, GlomoModel
 from .pretrained import FrozenNetwork, frozen_shim, read_pretrained
-from .seam import MAX_CELLS, MAX_TOKENS, Window, doc_windows, expand_graphs, length_batches, pad_ids, window_ids
+from .seam import (
+    MAX_CELLS,
+    MAX_TOKENS,
+    Window,
+    doc_windows,
+    expand_graphs,
+    length_batches,
+    pad_ids,
+    pad_windows,
+    window_ids,
+)
 from .types import GraphModel, WindowGraphs
 
 
@@ -157,16 +167,12 @@ def _prune_windows(
     RETURNS (List[List[Rows]]): Per window and graph; sources are positions in the Doc.
     """
     dense = graphs.cpu().numpy()
-    counts_row = np.zeros((len(windows), dense.shape[2]), dtype=bool)  # (batch, seq)
-    positions = np.zeros_like(counts_row, dtype=np.int64)  # (batch, seq), of the seen tokens in their Doc
-    for place, window in enumerate(windows):
-        counts_row[place, window.counting] = True
-        positions[place, : len(window)] = window.tokens
-    window_of_row = np.nonzero(counts_row)[0]  # (rows,)
+    positions, is_kept = (places.numpy() for places in pad_windows(windows))  # (batch, seq)
+    window_of_row = np.nonzero(is_kept)[0]  # (rows,)
     row_bounds = np.searchsorted(window_of_row, np.arange(len(windows) + 1))
     pruned: List[List[Rows]] = [[] for _ in windows]
     for graph in range(dense.shape[1]):
-        counts, columns, weights = prune_rows(dense[:, graph][counts_row], top_k=top_k, min_weight=min_weight)
+        counts, columns, weights = prune_rows(dense[:, graph][is_kept], top_k=top_k, min_weight=min_weight)
         sources = positions[np.repeat(window_of_row, counts), columns]
         edge_bounds = np.concatenate([[0], np.cumsum(counts)])[row_bounds]
         for place, rows in enumerate(pruned):

@@ -2,13 +2,12 @@
 
 This is the only place that pads. Networks never see whitespace tokens: they get no id, and their rows come back as
 zeros, so that a space more or less changes no other token. A text is cut into windows by its own tokens only and each
-window is computed as if alone, so that a result depends neither on batch mates nor on their order. Each function that
-moves features returns, as Thinc layers do, its output and the function that carries gradients back.
+window is computed as if alone, so that a result depends neither on batch mates nor on their order.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from thinc.util import get_array_module
 from torch import Tensor
 
 from ..indexers import WordIndexer
-from .types import DocRows, WindowIds, WindowRows, WithBackprop
+from .types import WindowIds
 
 MAX_WINDOW = 400  # a text up to here is one window: more than nearly every paragraph, and training saw up to 200
 LONG_WINDOW = 200  # windows of a longer text are as long as those in training ...
@@ -110,63 +109,24 @@ def pad_ids(ids: WindowIds) -> Tuple[Tensor, Tensor]:
     return torch.from_numpy(padded), torch.from_numpy(mask)
 
 
-def pad_rows(rows: WindowRows) -> WithBackprop[Floats3d, WindowRows]:
-    """Put sequences of rows side by side, padding with zeros at the right.
+def pad_windows(windows: Sequence[Window], *, first_rows: Optional[Sequence[int]] = None) -> Tuple[Tensor, Tensor]:
+    """Where each place of a padded batch belongs: the way back, and with autograd the way of the gradient.
 
-    rows (WindowRows): At least one sequence, all of one width.
-    RETURNS: Padded rows (batch, seq, width), and the function that cuts their gradient into sequences again.
+    `rows[positions]` hands each window the rows of its tokens; `rows[positions[is_kept]] = padded[is_kept]` gives each
+    token its row, once, from the window where it counts. Rows of whitespace are never touched.
+
+    windows (Sequence[Window]): The windows of the batch, in order.
+    first_rows (Optional[Sequence[int]]): Row of each Doc's first token where the rows of all Docs stand one after the
+        other. None: positions count from the start of each window's own Doc.
+    RETURNS (Tuple[Tensor, Tensor]): Positions (int64, at padding a valid one) and whether the row counts (bool).
+        Shape: (batch, seq).
     """
-    lengths = [len(row) for row in rows]
-    xp = get_array_module(rows[0])
-    padded = xp.zeros((len(rows), max(lengths), rows[0].shape[1]), dtype=rows[0].dtype)  # (batch, seq, width)
-    for place, row in zip(padded, rows):
-        place[: len(row)] = row
-
-    def backprop(d_padded: Floats3d) -> WindowRows:
-        return [d_row[:length] for d_row, length in zip(d_padded, lengths)]
-
-    return padded, backprop
-
-
-def rows_to_windows(X: DocRows, windows: Sequence[Window]) -> WithBackprop[WindowRows, DocRows]:
-    """Hand each window the rows of the tokens it sees.
-
-    X (DocRows): One row per spaCy token.
-    RETURNS: One row per seen token, and the function that sums the gradients of windows that share a token.
-    """
-    xp = get_array_module(X[0]) if X else np
-    seen = [xp.asarray(window.tokens) for window in windows]
-
-    def backprop(dY: WindowRows) -> DocRows:
-        dX = [xp.zeros_like(rows) for rows in X]
-        for window, tokens, d_rows in zip(windows, seen, dY):
-            dX[window.doc][tokens] += d_rows  # positions within one window differ, so none is lost
-        return dX
-
-    return [X[window.doc][tokens] for window, tokens in zip(windows, seen)], backprop
-
-
-def windows_to_rows(Y: WindowRows, windows: Sequence[Window], docs: Sequence[Doc]) -> WithBackprop[DocRows, WindowRows]:
-    """Give each spaCy token the row from the window where it counts, whitespace a row of zeros.
-
-    Y (WindowRows): One row per seen token; a window that sees nothing has a Floats2d without rows.
-    RETURNS: One row per spaCy token, and the function that carries gradients to the rows that counted.
-    """
-    if not docs:
-        return [], lambda d_rows: []
-    xp = get_array_module(Y[0])
-    counting = [xp.asarray(window.tokens[window.counting]) for window in windows]
-    rows: DocRows = [xp.zeros((len(doc), Y[0].shape[1]), dtype=Y[0].dtype) for doc in docs]
-    for window, tokens, window_rows in zip(windows, counting, Y):
-        rows[window.doc][tokens] = window_rows[window.counting]
-
-    def backprop(d_rows: DocRows) -> WindowRows:
-        dY = [xp.zeros_like(window_rows) for window_rows in Y]
-        for window, tokens, d_window in zip(windows, counting, dY):
-            d_window[window.counting] = d_rows[window.doc][tokens]
-        return dY
-
-    return rows, backprop
+    offsets = [0 if first_rows is None else first_rows[window.doc] for window in windows]
+    positions, _ = pad_ids([window.tokens + offset for window, offset in zip(windows, offsets)])  # (batch, seq)
+    is_kept = torch.zeros_like(positions, dtype=torch.bool)
+    for place, window in zip(is_kept, windows):
+        place[window.counting] = True
+    return positions, is_kept
 
 
 def expand_graphs(graphs: Floats3d, window: Window) -> Floats3d:
