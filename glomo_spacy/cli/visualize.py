@@ -31,6 +31,7 @@ def visualize_cli(
         "-w",
         help="Draw relations from this weight on, 0.01-1. Default: for a calm picture",
     ),
+    top_k: int = Opt(2, "--top-k", "-k", help="Draw so many sources per word at first, the strongest; 0 draws all"),
     title: str = Opt(TITLE, "--title", help="Heading of the page"),
 ) -> None:
     """
@@ -41,7 +42,16 @@ def visualize_cli(
     """
     texts = read_texts(text)
     nlp = _saved_pipeline(pipeline) if pipeline else None
-    page = visualize(texts, nlp=nlp, path=output, pretrained=pretrained, lang=lang, min_weight=min_weight, title=title)
+    page = visualize(
+        texts,
+        nlp=nlp,
+        path=output,
+        pretrained=pretrained,
+        lang=lang,
+        min_weight=min_weight,
+        top_k=top_k or None,
+        title=title,
+    )
     number = "1 text" if len(texts) == 1 else f"{len(texts):,} texts"
     print(f"✔ {output}: {number}, {len(page.encode('utf-8')) / 1000:,.0f} kB. Open it in any browser.")
 
@@ -54,6 +64,7 @@ def visualize(
     pretrained: str = PRETRAINED,
     lang: Optional[str] = None,
     min_weight: Optional[float] = None,
+    top_k: Optional[int] = 2,
     title: str = TITLE,
 ) -> str:
     """A self-contained page that shows which words relate to which: arcs, heat maps, lists.
@@ -66,10 +77,11 @@ def visualize(
     lang (Optional[str]): Language of the tokeniser, for texts without `nlp`. None: the checkpoint's.
     min_weight (Optional[float]): Draw relations from this weight on at first; the page has a slider. 0.01-1. None: as
         many as make a calm picture.
+    top_k (Optional[int]): Draw so many sources per word at first, the strongest. >= 1. None: all.
     title (str): Heading of the page.
     RETURNS (str): The page, HTML.
-    RAISES: G035 (ValueError) without any text; G037 (ValueError) for a Doc without graph; G034 (ValueError) for a
-        weight out of range; G120 (ValueError) without weights; G900 (OSError) if the disk is full.
+    RAISES: G035 (ValueError) without any text; G037 (ValueError) for a Doc without graph; G034 or G038
+        (ValueError) for a weight or `top_k` out of range; G120 (ValueError) without weights; G900 (OSError) if the disk is full.
     """
     from ..visual import WordGraphs, graph_names, render_page
 
@@ -80,7 +92,12 @@ def visualize(
         for doc, graph in zip(docs, graphs)
     ]
     page = render_page(
-        texts, names=graph_names(graphs[0]), title=title, min_weight=min_weight, lang=docs[0].lang_ or "en"
+        texts,
+        names=graph_names(graphs[0]),
+        title=title,
+        min_weight=min_weight,
+        top_k=top_k,
+        lang=docs[0].lang_ or "en",
     )
     if path is not None:
         _write(page, Path(path))

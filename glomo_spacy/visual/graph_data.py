@@ -151,7 +151,7 @@ def page_data(texts: Sequence[WordGraphs], names: Sequence[GraphName], **setting
 
     texts (Sequence[WordGraphs]): Each with one graph for each name.
     names (Sequence[GraphName]): The graphs.
-    settings (Any): Further entries: title, subtitle, threshold.
+    settings (Any): Further entries: title, subtitle, threshold, sources.
     """
     return {
         **settings,

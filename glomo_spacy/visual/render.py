@@ -32,6 +32,7 @@ def render_graph(
     labels: Optional[Sequence[str]] = None,
     title: str = TITLE,
     min_weight: Optional[float] = None,
+    top_k: Optional[int] = 2,
     lang: str = "en",
 ) -> str:
     """A page about one text.
@@ -42,10 +43,12 @@ def render_graph(
     labels (Optional[Sequence[str]]): What each graph is called. None: "Graph 1", "Graph 2", …
     title (str): Heading of the page.
     min_weight (Optional[float]): Relations from this weight on are drawn at first. 0.01-1. None: as many as make a
-        calm picture, about three for every two words.
+        calm picture: at most two for each word.
+    top_k (Optional[int]): Sources per receiver that are drawn at first, the strongest. >= 1. None: all.
     lang (str): Language code of the words.
     RETURNS (str): A complete HTML document that needs no network.
-    RAISES: G030, G031 if the graphs do not fit the words; G032 for a wrong number of labels.
+    RAISES: G030, G031 if the graphs do not fit the words; G032 for a wrong number of labels; G034 for a weight outside
+        0.01-1; G038 for a `top_k` below 1.
     """
     if isinstance(graphs, Mapping):
         labels, arrays = list(graphs), list(graphs.values())
@@ -55,7 +58,7 @@ def render_graph(
         labels = [f"Graph {number}" for number in range(1, len(arrays) + 1)]
     names = [GraphName(f"graph-{number}", label=label, group="Graphs") for number, label in enumerate(labels, start=1)]
     text = WordGraphs(list(words), [edges_from_dense(array) for array in arrays])
-    return render_page([text], names=names, title=title, min_weight=min_weight, lang=lang)
+    return render_page([text], names=names, title=title, min_weight=min_weight, top_k=top_k, lang=lang)
 
 
 def render_page(
@@ -65,6 +68,7 @@ def render_page(
     title: str = TITLE,
     subtitle: str = SUBTITLE,
     min_weight: Optional[float] = None,
+    top_k: Optional[int] = 2,
     lang: str = "en",
     max_words: int = MAX_WORDS,
 ) -> str:
@@ -74,12 +78,12 @@ def render_page(
         be empty of words.
     names (Sequence[GraphName]): What the graphs are called; the first is shown first.
     title (str), subtitle (str): Heading of the page.
-    min_weight (Optional[float]): As in `render_graph`.
+    min_weight (Optional[float]), top_k (Optional[int]): What is drawn at first, as in `render_graph`.
     lang (str): Language code of the words.
     max_words (int): A longer text is shown in parts of at most so many words.
     RETURNS (str): A complete HTML document that needs no network.
     RAISES: G030, G031 if graphs do not fit their words; G032 for a wrong number of graphs; G033 without any text or
-        graph; G034 for a weight outside 0.01-1.
+        graph; G034 for a weight outside 0.01-1; G038 for a `top_k` below 1.
     """
     if not texts or not names:
         raise ValueError(Errors.G033)
@@ -88,11 +92,13 @@ def render_page(
             raise ValueError(Errors.G032.format(found=len(names), expected=len(text.graphs)))
     if min_weight is not None and not 0.01 <= min_weight <= 1:
         raise ValueError(Errors.G034.format(found=min_weight))
+    if top_k is not None and top_k < 1:
+        raise ValueError(Errors.G038.format(found=top_k))
     parts: List[WordGraphs] = []
     for text in texts:
         parts.extend(in_parts(without_whitespace(text), max_words=max_words))
     threshold = None if min_weight is None else round(min_weight * 100) * (SCALE // 100)
-    data = page_data(parts, names, title=title, subtitle=subtitle, threshold=threshold)
+    data = page_data(parts, names, title=title, subtitle=subtitle, threshold=threshold, sources=top_k)
     return fill_page(title=title, lang=lang, footer=FOOTER, data=to_json(data))
 
 

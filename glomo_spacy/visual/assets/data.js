@@ -17,7 +17,11 @@ function make(tag, attributes = {}, ...children) {
 
 const edgeCache = new Map();
 
-// [{receiver, source, weight}] of one graph of one text, weakest first so that strong arcs are drawn on top.
+const distance = (edge) => Math.abs(edge.receiver - edge.source);
+const weakestFirst = (a, b) => a.weight - b.weight || distance(b) - distance(a);
+
+// [{receiver, source, weight}] of one graph of one text, weakest first so that strong arcs are drawn on top. Of equal
+// weights that of the nearer word counts as stronger.
 function edgesOf(doc, graph) {
   const key = doc + "/" + graph;
   if (!edgeCache.has(key)) {
@@ -26,14 +30,22 @@ function edgesOf(doc, graph) {
     for (let receiver = 0; receiver + 1 < rows.length; receiver++)
       for (let at = rows[receiver]; at < rows[receiver + 1]; at++)
         edges.push({ receiver, source: sources[at], weight: weights[at] });
-    edgeCache.set(key, edges.sort((a, b) => a.weight - b.weight));
+    edgeCache.set(key, edges.sort(weakestFirst));
   }
   return edgeCache.get(key);
 }
 
-// The lowest step of the slider that leaves a picture one can take in: at most 1.6 arcs for each word.
+// The strongest sources of each receiver; all of them if `most` is null. Order is kept.
+function strongestSources(edges, most) {
+  if (most === null) return edges;
+  const taken = new Map();
+  const isTaken = (edge) => taken.set(edge.receiver, (taken.get(edge.receiver) ?? 0) + 1).get(edge.receiver) <= most;
+  return [...edges].reverse().filter(isTaken).reverse();
+}
+
+// The lowest step of the slider that leaves a picture one can take in: at most two arcs for each word.
 function calmThreshold(edges, nWords) {
-  const wanted = Math.ceil(1.6 * nWords);
+  const wanted = 2 * nWords;
   if (edges.length <= wanted) return 10;
   const step = Math.floor(edges[edges.length - 1 - wanted].weight / 10) * 10 + 10;
   const strongest = Math.floor(edges[edges.length - 1].weight / 10) * 10;

@@ -1,12 +1,13 @@
 // What is chosen (text, graph, threshold, word, layout, theme), how it changes, and the address that keeps it.
 
-const state = { doc: 0, graph: 0, threshold: DATA.threshold, word: null, hover: null, layout: null, theme: null };
+const state = { doc: 0, graph: 0, threshold: DATA.threshold, sources: DATA.sources, word: null, hover: null, layout: null, theme: null };
 let shown = []; // the edges that are drawn as arcs
 let drawn = null; // where they are drawn
 
 const words = () => DATA.docs[state.doc].words;
 const allEdges = () => edgesOf(state.doc, state.graph);
-const threshold = () => state.threshold ?? calmThreshold(allEdges(), words().length);
+const candidates = () => strongestSources(allEdges(), state.sources);
+const threshold = () => state.threshold ?? calmThreshold(candidates(), words().length);
 const inner = (id) => byId(id).clientWidth - 42; // without the card's padding and border
 
 function choose(change) {
@@ -30,10 +31,10 @@ function drawAll() {
   byId("page").dataset.layout = isWide;
   document.querySelectorAll("[data-layout][type]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.layout === isWide)));
   drawControls();
-  shown = allEdges().filter((edge) => edge.weight >= threshold());
+  shown = candidates().filter((edge) => edge.weight >= threshold());
   drawn = drawArcs(words(), shown, isWide, inner("arcs"));
   byId("note").textContent = DATA.docs[state.doc].note;
-  byId("count").textContent = `${shown.length.toLocaleString("en")} of ${allEdges().length.toLocaleString("en")} relations shown`;
+  byId("count").textContent = `${shown.length.toLocaleString("en")} of ${allEdges().length.toLocaleString("en")} relations`;
   drawRamp();
   drawGallery(state.doc, state.graph, (graph) => choose({ graph }));
   highlight();
@@ -42,10 +43,17 @@ function drawAll() {
 function drawControls() {
   byId("graph").value = String(state.graph);
   byId("threshold").value = String(threshold());
+  chooseOption(byId("sources"), String(state.sources ?? "all"));
   byId("threshold-value").textContent = decimals(threshold());
   byId("docs").querySelectorAll("button").forEach((button, index) => button.setAttribute("aria-pressed", String(index === state.doc)));
   const select = byId("docs").querySelector("select");
   if (select) select.value = String(state.doc);
+}
+
+// A number from the address or from Python need not be among those offered.
+function chooseOption(select, value) {
+  if (![...select.options].some((option) => option.value === value)) select.prepend(make("option", {}, value));
+  select.value = value;
 }
 
 // What follows the pointer or the keyboard: a word under it wins over the one that was kept.
@@ -86,7 +94,13 @@ function listGraphs() {
 // --- Pointer and keyboard ---------------------------------------------------------------------------------------------
 
 const wordOf = (event) => event.target.closest?.(".word");
-const keep = (word) => choose({ word: state.word === word ? null : word });
+
+function keep(word) {
+  state.word = state.word === word ? null : word;
+  state.hover = null;
+  highlight();
+  writeAddress();
+}
 
 function hoverWord(word) {
   if (word === state.hover) return;
@@ -108,7 +122,7 @@ function onWordKey(event) {
   if (!node) return;
   const index = Number(node.dataset.word);
   if (event.key in MOVES) focusWord(index + MOVES[event.key]);
-  else if (event.key === "Enter" || event.key === " ") { keep(index); focusWord(index); }
+  else if (event.key === "Enter" || event.key === " ") keep(index);
   else return;
   event.preventDefault();
 }
@@ -126,18 +140,19 @@ function listen() {
   picture.addEventListener("pointerleave", () => hoverWord(null));
   picture.addEventListener("focusin", (event) => wordOf(event)?.matches(":focus-visible") && hoverWord(Number(wordOf(event).dataset.word)));
   picture.addEventListener("focusout", () => hoverWord(null));
-  picture.addEventListener("click", (event) => wordOf(event) ? keep(Number(wordOf(event).dataset.word)) : choose({ word: null }));
+  picture.addEventListener("click", (event) => wordOf(event) ? keep(Number(wordOf(event).dataset.word)) : keep(null));
   picture.addEventListener("keydown", onWordKey);
   const canvas = byId("heat-canvas");
   canvas.addEventListener("pointermove", onHeatMove);
   canvas.addEventListener("pointerleave", () => { hideTip(); highlight(); });
   canvas.addEventListener("click", (event) => cellAt(event) && keep(cellAt(event).receiver));
   byId("graph").addEventListener("change", (event) => choose({ graph: Number(event.target.value) }));
+  byId("sources").addEventListener("change", (event) => choose({ sources: Number(event.target.value) || null }));
   byId("threshold").addEventListener("input", slide);
   byId("threshold").addEventListener("change", writeAddress);
   document.querySelectorAll("[data-layout][type]").forEach((button) => button.addEventListener("click", () => choose({ layout: button.dataset.layout })));
   byId("theme").addEventListener("click", () => { setTheme(isDark() ? "light" : "dark"); drawAll(); writeAddress(); });
-  addEventListener("keydown", (event) => event.key === "Escape" && choose({ word: null }));
+  addEventListener("keydown", (event) => event.key === "Escape" && keep(null));
   addEventListener("hashchange", () => { readAddress(); drawAll(); });
   addEventListener("resize", drawAll);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { setTheme(state.theme); drawAll(); });
@@ -154,21 +169,35 @@ function setTheme(theme) {
   byId("theme").querySelector("span").textContent = dark ? "Light" : "Dark";
 }
 
-// #text=2&graph=left-1-3&threshold=0.2&word=6&layout=column&theme=dark : every part optional, words and texts from 1.
+// #text=2&graph=left-1-3&threshold=0.2&sources=all&word=6&layout=column&theme=dark : each part may be left out.
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
-  const within = (name, count) => { const n = Number(given.get(name)); return Number.isInteger(n) && n >= 1 && n <= count ? n - 1 : null; };
-  state.doc = within("text", DATA.docs.length) ?? 0;
-  state.graph = Math.max(0, DATA.graphs.findIndex((graph) => graph.id === given.get("graph")));
+  const number = (name, low, high) => {
+    const value = Number(given.get(name));
+    return Number.isInteger(value) && value >= low && value <= high ? value : null;
+  };
+  const oneOf = (name, known) => (known.includes(given.get(name)) ? given.get(name) : null);
   const weight = Math.round(100 * Number(given.get("threshold"))) * 10;
+  state.doc = (number("text", 1, DATA.docs.length) ?? 1) - 1;
+  state.graph = Math.max(0, DATA.graphs.findIndex((graph) => graph.id === given.get("graph")));
   state.threshold = weight >= 10 && weight <= SCALE ? weight : DATA.threshold;
-  state.word = within("word", words().length);
-  state.layout = ["line", "column"].includes(given.get("layout")) ? given.get("layout") : null;
-  setTheme(["light", "dark"].includes(given.get("theme")) ? given.get("theme") : state.theme);
+  state.sources = given.get("sources") === "all" ? null : (number("sources", 1, SCALE) ?? DATA.sources);
+  state.word = number("word", 1, words().length);
+  if (state.word !== null) state.word -= 1;
+  state.layout = oneOf("layout", ["line", "column"]);
+  setTheme(oneOf("theme", ["light", "dark"]) ?? state.theme);
 }
 
 function writeAddress() {
-  const parts = { text: state.doc ? state.doc + 1 : null, graph: state.graph ? DATA.graphs[state.graph].id : null, threshold: state.threshold === DATA.threshold ? null : decimals(state.threshold), word: state.word === null ? null : state.word + 1, layout: state.layout, theme: state.theme };
+  const parts = {
+    text: state.doc ? state.doc + 1 : null,
+    graph: state.graph ? DATA.graphs[state.graph].id : null,
+    threshold: state.threshold === DATA.threshold ? null : decimals(state.threshold),
+    sources: state.sources === DATA.sources ? null : (state.sources ?? "all"),
+    word: state.word === null ? null : state.word + 1,
+    layout: state.layout,
+    theme: state.theme,
+  };
   const given = new URLSearchParams(Object.entries(parts).filter(([, value]) => value !== null));
   history.replaceState(null, "", "#" + given);
 }
