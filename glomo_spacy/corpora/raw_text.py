@@ -21,7 +21,7 @@ from ..indexers import WordIndexer, build_vocabulary, count_words
 from .shard_writer import write_record, write_shards
 from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_words
 from .text_files import DOCUMENT_MARKS, find_text_files, read_lines
-from .tokenizing import TokenStore, blank_pipeline, tokenize_lines
+from .tokenizing import TokenStore, tokenize_lines
 
 _BLOCK = 1 << 22  # tokens counted at a time
 _PROVISIONAL_NAME = "tokens.u32"
@@ -98,12 +98,12 @@ def prepare_corpus(
     start (Callable[[int], Any]): Called with the bytes of text before work starts.
     progress (Callable[[int], Any]): Called with the number of bytes of each tokenised part.
     RETURNS (Dict[str, Any]): What stands in `corpus.json`.
-    RAISES: G004-G009, G901 and G908, all but G007 and G009 before work starts; G900 if the disk is full.
+    RAISES: G004-G009, G901, G902 (the vocabulary given) and G908, all but G007 and G009 before work starts; G900 if the
+        disk is full.
     """
     if n_process < 1:
         raise ValueError(Errors.G908.format(name="n_process", expected="at least 1", value=n_process))
     given = settings.indexer(read_words(Path(vocab))) if vocab is not None else None
-    blank_pipeline(settings.lang)
     with atomic_directory(output, overwrite=overwrite) as folder:
         files = find_text_files(patterns)
         start(sum(file.n_bytes for file in files))

@@ -3,12 +3,10 @@
 The ids are provisional: distinct tokens are numbered as they appear, and stand on disk until the vocabulary is known.
 """
 
-import os
 from array import array
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any, Callable, Deque, Dict, Iterable, Iterator, List, Tuple
@@ -23,7 +21,9 @@ from ..errors import Errors
 _CHUNK = 1 << 21  # characters given to a process at a time
 _WAITING = 2  # chunks per process that are read ahead
 
-_worker_nlp: Language  # set in each worker process by `_start_worker`
+_MOST_LEXEMES = 250_000  # kept by one pipeline: some 100 MB
+
+_tokenizer: "_Tokenizer"  # of a worker process
 
 
 @dataclass
@@ -136,10 +136,11 @@ def _chunks(lines: Iterable[Tuple[str, bool]]) -> Iterator[_Chunk]:
 
 
 def _tokenize_chunks(chunks: Iterator[_Chunk], *, lang: str, n_process: int) -> Iterator[_TokenizedChunk]:
+    tokenizer = _Tokenizer(lang)  # here in any case: an unknown language is an error of this process
     if n_process == 1:
-        yield from map(_tokenize, repeat(blank_pipeline(lang)), chunks)
+        yield from map(tokenizer, chunks)
         return
-    # spawn, since a forked process inherits locks of threads that it has not; one thread each, since all are busy
+    # Spawned, since a forked process inherits locks held by threads that it does not have.
     pool = ProcessPoolExecutor(n_process, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(lang,))
     waiting: Deque[Future[_TokenizedChunk]] = deque()
     try:
@@ -154,27 +155,37 @@ def _tokenize_chunks(chunks: Iterator[_Chunk], *, lang: str, n_process: int) -> 
 
 
 def _start_worker(lang: str) -> None:
-    global _worker_nlp
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _worker_nlp = blank_pipeline(lang)
+    global _tokenizer
+    _tokenizer = _Tokenizer(lang)
 
 
 def _tokenize_in_worker(chunk: _Chunk) -> _TokenizedChunk:
-    return _tokenize(_worker_nlp, chunk)
+    return _tokenizer(chunk)
 
 
-def _tokenize(nlp: Language, chunk: _Chunk) -> _TokenizedChunk:
-    with nlp.memory_zone():  # frees the strings of this chunk afterwards
-        per_line = [nlp.tokenizer(line).to_array("ORTH") for line in chunk.lines]
+class _Tokenizer:
+    """Tokenise chunks with a pipeline that is made anew before the words it remembers take much memory.
+
+    spaCy's own remedy, `nlp.memory_zone`, keeps the tokeniser from caching and takes twice the time.
+    """
+
+    def __init__(self, lang: str) -> None:
+        self.lang = lang
+        self.nlp = blank_pipeline(lang)
+
+    def __call__(self, chunk: _Chunk) -> _TokenizedChunk:
+        if len(self.nlp.vocab) > _MOST_LEXEMES:
+            self.nlp = blank_pipeline(self.lang)
+        per_line = [self.nlp.tokenizer(line).to_array("ORTH") for line in chunk.lines]
         hashes, inverse = np.unique(np.concatenate(per_line), return_inverse=True)
-        texts = [nlp.vocab.strings[key] for key in hashes.tolist()]
-    is_word = np.fromiter((not text.isspace() and text != "" for text in texts), bool, count=len(texts))
-    kept = is_word[inverse]
-    line_ends = np.cumsum([len(line) for line in per_line])
-    return _TokenizedChunk(
-        types=[text for text, keep in zip(texts, is_word, strict=True) if keep],
-        tokens=(np.cumsum(is_word) - 1)[inverse[kept]].astype(np.uint32),
-        line_ends=np.concatenate([[0], np.cumsum(kept)])[line_ends],
-        begins=chunk.begins,
-        n_bytes=sum(len(line.encode("utf8")) for line in chunk.lines),
-    )
+        texts = [self.nlp.vocab.strings[key] for key in hashes.tolist()]
+        is_word = np.array([bool(text) and not text.isspace() for text in texts], dtype=bool)
+        kept = is_word[inverse]  # (tokens,)
+        n_kept = np.concatenate([[0], np.cumsum(kept)])  # before each token, and at the end
+        return _TokenizedChunk(
+            types=[text for text, keep in zip(texts, is_word, strict=True) if keep],
+            tokens=(np.cumsum(is_word) - 1)[inverse[kept]].astype(np.uint32),
+            line_ends=n_kept[np.cumsum([len(line) for line in per_line])],
+            begins=chunk.begins,
+            n_bytes=sum(len(line.encode("utf8")) for line in chunk.lines),
+        )

@@ -1,0 +1,63 @@
+"""The command that prepares a corpus."""
+
+import pytest
+from typer.testing import CliRunner
+
+from glomo_spacy.cli import app
+from glomo_spacy.corpora import ShardedCorpus
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "text.txt").write_text("\n\n".join(f"The cat {number} sat ." for number in range(10)))
+
+    def invoke(*args):
+        command = ["prepare", str(tmp_path / "text.txt"), str(tmp_path / "corpus"), *args]
+        result = CliRunner().invoke(app, command)
+        return result.exit_code, result.output
+
+    return invoke
+
+
+def test_table_names_every_split(run, tmp_path):
+    code, output = run("--dev-documents", "2", "--max-words", "3")
+    assert code == 0
+    rows = [line.split() for line in output.splitlines()]
+    assert ["train", "8", "40", "40.00%", "1"] in rows
+    assert ["dev", "2", "10", "40.00%", "1"] in rows
+    assert "Vocabulary: 4 words with <unk> (uint16)" in output
+    assert f"✔ {tmp_path / 'corpus'}" in output
+
+
+def test_options_reach_the_settings(run, tmp_path):
+    options = "--lang de --documents line --max-words 0 --min-count 2 --no-digits --casing exact --dev-fraction 0.2"
+    assert run(*options.split(), "--shuffle", "--seed", "3", "--shard-tokens", "10")[0] == 0
+    record = ShardedCorpus(tmp_path / "corpus").record
+    assert record["settings"] == {
+        "lang": "de",
+        "documents": "line",
+        "max_words": None,
+        "min_count": 2,
+        "digits": False,
+        "casing": "exact",
+        "dev_fraction": 0.2,
+        "dev_documents": None,
+        "shuffle": True,
+        "seed": 3,
+        "shard_tokens": 10,
+    }
+    assert record["splits"]["dev"]["documents"] == 2
+
+
+def test_taken_output_is_one_line_and_exit_code_one(run):
+    assert run()[0] == 0
+    code, output = run()
+    assert code == 1
+    assert "[G901]" in output
+    assert run("--force")[0] == 0
+
+
+def test_vocabulary_of_another_corpus_is_used(run, tmp_path):
+    (tmp_path / "vocab.txt").write_text("cat\n<unk>\n")
+    assert run("--vocab", str(tmp_path / "vocab.txt"))[0] == 0
+    assert ShardedCorpus(tmp_path / "corpus").words == ["cat", "<unk>"]
