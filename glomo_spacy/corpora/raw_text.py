@@ -5,7 +5,6 @@ are renumbered shard by shard. So memory holds the distinct tokens and one numbe
 result depends on the text and the settings alone, not on the number of processes.
 """
 
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
@@ -187,10 +186,9 @@ def _choose_words(
     if given is None:
         by_form = count_words(seen, digits=settings.digits, casing=settings.casing)
         return build_vocabulary(by_form, max_words=settings.max_words, min_count=settings.min_count)
-    by_id = Counter(dict.fromkeys(range(len(given)), 0))
-    for index, count in zip(given.ids(seen).tolist(), seen.values(), strict=True):
-        by_id[index] += count
-    return list(given.words), [by_id[index] for index in range(len(given))]
+    by_id = np.zeros(len(given), dtype=np.int64)
+    np.add.at(by_id, given.ids(seen), list(seen.values()))
+    return list(given.words), by_id.tolist()
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

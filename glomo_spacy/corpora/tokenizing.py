@@ -20,7 +20,6 @@ from ..errors import Errors
 
 _CHUNK = 1 << 21  # characters given to a process at a time
 _WAITING = 2  # chunks per process that are read ahead
-
 _MOST_LEXEMES = 250_000  # kept by one pipeline: some 100 MB
 
 _tokenizer: "_Tokenizer"  # of a worker process

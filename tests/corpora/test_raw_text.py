@@ -14,7 +14,7 @@ from glomo_spacy import files
 from glomo_spacy.corpora import ShardedCorpus, prepare_corpus, text_files, tokenizing
 from glomo_spacy.corpora.raw_text import CorpusSettings
 
-ALL = CorpusSettings(dev_documents=0)
+ALL = CorpusSettings(dev_documents=0, lang="xx")  # a tokeniser that is made at once
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def prepare(tmp_path):
         return prepare_corpus(
             [str(tmp_path / name)],
             tmp_path / output,
-            settings=CorpusSettings(**{"dev_documents": 0, **settings}),
+            settings=CorpusSettings(**{"dev_documents": 0, "lang": "xx", **settings}),
             n_process=n_process,
             vocab=vocab,
         )
