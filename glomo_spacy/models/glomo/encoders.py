@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from ..dropout import locked_dropout
 from ..processes import is_distributed, sum_over_processes
 from ..precision import at_least_float32
+from ..products import linear
 from .config import GlomoConfig
 
 
@@ -60,6 +61,16 @@ class MaskedBatchNorm(nn.Module):
             self.epsilon,
         ).view_as(values)  # (batch, seq, width)
 
+    def scale_and_shift(self) -> Tuple[Tensor, Tensor]:
+        """The norm in evaluation mode: values * scale + shift. Shapes: (width,)."""
+        scale = torch.rsqrt(at_least_float32(self.running_var) + self.epsilon)
+        if self.weight is not None:
+            scale = scale * self.weight
+        shift = -self.running_mean * scale
+        if self.bias is not None:
+            shift = shift + self.bias
+        return scale.to(self.running_var.dtype), shift.to(self.running_var.dtype)
+
     def _real_statistics(self, real: Tensor) -> Tuple[Tensor, Tensor]:
         """Mean and variance over all processes, float32, shape (width,); moves the running statistics towards them."""
         real = at_least_float32(real)  # (positions, width)
@@ -91,10 +102,15 @@ class EncoderBlock(nn.Module):
 
     def forward(self, values: Tensor, mask: Optional[Tensor]) -> Tensor:
         """values and result: (batch, seq, width); mask: (batch, seq) or None."""
-        weight = self.conv.weight.permute(2, 1, 0).flatten(0, 1)  # (kernel * width, width), oldest token first
         # One product over the unfolded input is faster than conv1d and keeps channels last for the batch norm.
-        convolved = unfold_past(values, self.kernel_size) @ weight + self.conv.bias  # (batch, seq, width)
-        return F.relu(self.norm(convolved, mask))
+        past = unfold_past(values, self.kernel_size)  # (batch, seq, kernel * width)
+        weight = self.conv.weight.transpose(1, 2).flatten(1)  # (width, kernel * width), oldest token first
+        if self.training:
+            return F.relu(self.norm(linear(past, weight, self.conv.bias), mask))
+        scale, shift = self.norm.scale_and_shift()  # (width,) each: the norm becomes part of the convolution
+        return F.relu_(
+            linear(past, weight * scale[:, None], shift if self.conv.bias is None else self.conv.bias * scale + shift)
+        )
 
 
 class SequenceEncoder(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..precision import at_least_float32
+from ..products import linear
 from .config import WHOLE_PAST, GlomoConfig
 from .encoders import KeyCNN, MaskedBatchNorm, QueryCNN
 
@@ -191,12 +192,13 @@ class GraphPredictor(nn.Module):
         RETURNS (Tuple[Tensor, Tensor]): (batch, learned heads, receiver, head_width) and (batch, learned heads, source,
             head_width).
         """
-        query = self.queries[layer](queries)  # (batch, seq, heads * head_width)
+        query = linear(queries, self.queries[layer].weight, self.queries[layer].bias)  # (batch, seq, heads * head_width)
         if self.config.center_queries:
             query = self.centers[layer](query, mask)
         if receivers is not None:
             query = query[:, receivers]
-        return self._split_heads(query), self._split_heads(self.keys[layer](keys))
+        key = linear(keys, self.keys[layer].weight, self.keys[layer].bias)  # (batch, seq, heads * head_width)
+        return self._split_heads(query), self._split_heads(key)
 
     def _split_heads(self, values: Tensor) -> Tensor:
         return values.unflatten(-1, (self.config.n_learned_heads, -1)).transpose(1, 2)

@@ -1,0 +1,78 @@
+"""Matrix products in float32 on a CPU, through the faster of the two libraries that torch brings along.
+
+`F.linear` hands float32 to MKL, which runs AVX2 code on processors that are not Intel's. oneDNN, which torch uses for
+convolutions and for bfloat16, runs AVX-512 where there is any: 2.2 times as fast on an AMD EPYC, as fast on Intel.
+`torch.compile` calls it through the operator used here; where a build lacks it, everything falls back to `F.linear`.
+"""
+
+from functools import lru_cache
+from typing import Any, Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_WORTH_IT = 1 << 21  # multiplications of a product below which the call costs more than it gains
+
+
+def linear(values: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
+    """`F.linear`: values @ weight.T + bias.
+
+    values (Tensor): Shape: (..., n_in).
+    weight (Tensor): Shape: (n_out, n_in).
+    bias (Optional[Tensor]): Shape: (n_out,).
+    RETURNS (Tensor): Shape: (..., n_out).
+    """
+    if not _suits_onednn(values, weight):
+        return F.linear(values, weight, bias)
+    if torch.is_grad_enabled() and (values.requires_grad or weight.requires_grad):
+        result: Tensor = _OneDnnLinear.apply(values, weight, bias)  # type: ignore[no-untyped-call]
+        return result
+    return _product(values, weight, bias)
+
+
+class _OneDnnLinear(torch.autograd.Function):
+    """The same product with its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+        ctx.save_for_backward(values, weight)
+        return _product(values, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tuple[Optional[Tensor], Optional[Tensor], Optional[Tensor]]:  # type: ignore[override]
+        values, weight = ctx.saved_tensors
+        needs_values, needs_weight, needs_bias = ctx.needs_input_grad
+        gradient = gradient.contiguous()
+        rows = gradient.flatten(0, -2)  # (rows, n_out)
+        d_values = _product(gradient, weight.t(), None) if needs_values else None
+        d_weight = _product(rows.t(), values.flatten(0, -2).t(), None) if needs_weight else None
+        return d_values, d_weight, rows.sum(0) if needs_bias else None
+
+
+def _suits_onednn(values: Tensor, weight: Tensor) -> bool:
+    return (
+        values.dtype == weight.dtype == torch.float32
+        and values.device.type == weight.device.type == "cpu"
+        and values.dim() >= 2
+        and values.numel() * weight.shape[0] >= _WORTH_IT
+        and not torch.is_autocast_enabled("cpu")
+        and _is_available()
+    )
+
+
+def _product(values: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(values.contiguous(), weight, bias, "none", [], "")
+    return product
+
+
+@lru_cache(maxsize=1)
+def _is_available() -> bool:
+    """Whether this build of torch has the operator and it does what we think."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    values, weight, bias = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(4, 3), torch.arange(4.0)
+    try:
+        return bool(torch.allclose(_product(values, weight, bias), F.linear(values, weight, bias)))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
