@@ -6,7 +6,6 @@ every spaCy command, so nothing here imports spaCy, Thinc, torch or a command's 
 
 from functools import wraps
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Callable, List
 
 import typer
@@ -38,14 +37,12 @@ class LazyGroup(TyperGroup):
     """A group of commands that imports a command's module when that command, or the list of all, is asked for."""
 
     def list_commands(self, ctx: Any) -> List[str]:
-        return [name for name, target in COMMANDS.items() if find_spec(target.partition(":")[0])]
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        if cmd_name not in self.commands:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
             self.commands[cmd_name] = _load_command(cmd_name)
-        return self.commands[cmd_name]
+        return self.commands.get(cmd_name)
 
 
 def _load_command(name: str) -> Any:
