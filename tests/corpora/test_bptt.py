@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, count, islice, pairwise
 
 import pytest
 import torch
@@ -24,6 +24,19 @@ def test_streams_read_on_with_the_stride_and_change_documents_when_too_little_is
     # windows begin at 0, 3, 6 in the document of ten; at 13, 16 in that of seven; the one of three is too short
     assert first_epoch in ([0, 3, 6, 13, 16], [13, 16, 0, 3, 6])
     assert all(row == list(range(row[0], row[0] + 4)) for batch in _take(windows, 5) for row in batch)
+
+
+def test_parallel_streams_follow_the_published_order(make_corpus):
+    corpus = make_corpus(LENGTHS, shard_tokens=150)
+    windows = RandomWindows(corpus, batch_size=3, bptt=30, shift=12, seed=2, vary=False)
+    queue = chain.from_iterable(map(list, corpus.documents(seed=2, epoch=epoch)) for epoch in count())
+    streams = [[], [], []]
+    for batch in _take(windows, 50):
+        for index, row in enumerate(batch):
+            while len(streams[index]) < 30:
+                streams[index] = next(queue)
+            assert row == list(streams[index][:30])
+            streams[index] = streams[index][12:]
 
 
 def test_lengths_and_strides_vary_as_published(make_corpus):
