@@ -52,9 +52,8 @@ def prune_rows(dense: Floats, *, top_k: Optional[int] = None, min_weight: float 
     """
     rows, columns = np.nonzero(dense > max(min_weight, 0.0))
     weights = dense[rows, columns]
-    # Whole numbers order the rows, fractions the weights within a row: 0 to 0.5 for weights 1 to 0.
-    order = np.argsort(rows - 0.5 * weights.astype(np.float64), kind="stable")
-    columns, weights = columns[order], weights[order]  # rows are ascending before and after
+    order = np.lexsort((-weights, rows))  # rows are ascending before and after; stable, so equal weights keep order
+    columns, weights = columns[order], weights[order]
     counts = np.bincount(rows, minlength=len(dense))
     if top_k is not None:
         rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

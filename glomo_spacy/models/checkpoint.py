@@ -23,6 +23,7 @@ from .registry import config_section, kind_of, new_model
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, VOCABULARY, META = "config.cfg", "model.safetensors", "vocab.txt", "meta.json"
+_TEXTS = "checkpoint"  # the texts' place in the metadata of a pipeline's block
 
 PathLike = Union[str, Path]
 
@@ -143,7 +144,9 @@ def build_model(checkpoint: Checkpoint, *, source: str = "the checkpoint") -> nn
         if found[name].shape != expected[name].shape
     ]
     if missing or extra or shapes:
-        message = Errors.G202.format(path=source, missing=missing or "none", extra=extra or "none", shapes=shapes or "none")
+        message = Errors.G202.format(
+            path=source, missing=missing or "none", extra=extra or "none", shapes=shapes or "none"
+        )
         raise ValueError(message)
     model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
     return model.eval()
@@ -151,13 +154,14 @@ def build_model(checkpoint: Checkpoint, *, source: str = "the checkpoint") -> nn
 
 def checkpoint_to_bytes(checkpoint: Checkpoint) -> bytes:
     """One self-contained safetensors block: weights, with config, vocabulary and provenance in its metadata."""
-    metadata = {
+    texts: Dict[str, Any] = {
         CONFIG: Config(_sections(checkpoint)).to_str(),
-        META: json.dumps({**checkpoint.meta, "format_version": FORMAT_VERSION}),
+        META: {**checkpoint.meta, "format_version": FORMAT_VERSION},
     }
     if checkpoint.vocab is not None:
-        metadata[VOCABULARY] = _encode_vocab(checkpoint.vocab).decode("utf8")
-    return save_tensors(checkpoint.state, metadata=metadata)
+        texts[VOCABULARY] = _encode_vocab(checkpoint.vocab).decode("utf8")
+    # One entry: safetensors writes several in random order, and the same pipeline shall give the same bytes.
+    return save_tensors(checkpoint.state, metadata={_TEXTS: json.dumps(texts)})
 
 
 def checkpoint_from_bytes(data: bytes, *, source: str = "the stored weights") -> Checkpoint:
@@ -168,17 +172,16 @@ def checkpoint_from_bytes(data: bytes, *, source: str = "the stored weights") ->
     try:
         state = load_tensors(data)
         header_size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header_size]).get("__metadata__", {})
+        texts = json.loads(json.loads(data[8 : 8 + header_size]).get("__metadata__", {}).get(_TEXTS, "{}"))
     except (SafetensorError, ValueError) as error:
         raise ValueError(Errors.G201.format(path=source, reason=error)) from None
-    if CONFIG not in metadata:
+    if CONFIG not in texts:
         raise ValueError(Errors.G206.format(path=source, reason="it holds tensors, but no checkpoint's config.cfg"))
-    sections = _read_config(metadata[CONFIG].encode("utf8"), Path(source) / CONFIG)
-    meta = json.loads(metadata.get(META, "{}"))
+    sections = _read_config(texts[CONFIG].encode("utf8"), Path(source) / CONFIG)
     vocab = None
-    if VOCABULARY in metadata:
-        vocab = _decode_vocab(metadata[VOCABULARY].encode("utf8"), Path(source) / VOCABULARY)
-    checkpoint = _assemble(sections, vocab, meta, Path(source))
+    if VOCABULARY in texts:
+        vocab = _decode_vocab(texts[VOCABULARY].encode("utf8"), Path(source) / VOCABULARY)
+    checkpoint = _assemble(sections, vocab, texts.get(META, {}), Path(source))
     checkpoint.state = state
     return checkpoint
 
@@ -197,7 +200,9 @@ def _assemble(sections: Config, vocab: Optional[List[str]], meta: Dict[str, Any]
     for section in ("model", "indexer"):
         if not isinstance(sections.get(section), dict):
             raise ValueError(Errors.G206.format(path=path / CONFIG, reason=f"section [{section}] is missing"))
-    checkpoint = Checkpoint(str(header.get("kind")), dict(sections["model"]), dict(sections["indexer"]), {}, vocab, meta)
+    checkpoint = Checkpoint(
+        str(header.get("kind")), dict(sections["model"]), dict(sections["indexer"]), {}, vocab, meta
+    )
     _check_vocab(checkpoint, path)
     return checkpoint
 
@@ -205,7 +210,9 @@ def _assemble(sections: Config, vocab: Optional[List[str]], meta: Dict[str, Any]
 def _check_vocab(checkpoint: Checkpoint, path: PathLike) -> None:
     expected = checkpoint.model.get("vocab_size")
     if checkpoint.vocab is not None and expected is not None and len(checkpoint.vocab) != expected:
-        raise ValueError(Errors.G205.format(path=Path(path) / VOCABULARY, found=len(checkpoint.vocab), expected=expected))
+        raise ValueError(
+            Errors.G205.format(path=Path(path) / VOCABULARY, found=len(checkpoint.vocab), expected=expected)
+        )
 
 
 def _read_config(data: bytes, path: Path) -> Config:
