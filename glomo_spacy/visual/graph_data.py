@@ -119,11 +119,12 @@ def select_words(edges: Edges, keep: numpy.ndarray) -> Edges:
 def without_whitespace(text: WordGraphs) -> WordGraphs:
     """Leave out words that are nothing but white space."""
     keep = numpy.array([not word.isspace() and word != "" for word in text.words], dtype=bool)
-    return text if keep.all() else _only(text, keep, note=text.note)
+    return text if keep.all() else _only(text, keep, name=text.name, note=text.note)
 
 
 def in_parts(text: WordGraphs, *, max_words: int = MAX_WORDS) -> List[WordGraphs]:
-    """Cut a long text into parts of equal length. Relations between parts are lost, which each part's note says.
+    """Cut a long text into parts of equal length. Relations between parts are lost, which each part's note says; it is
+    called by its words.
 
     text (WordGraphs): Any length.
     max_words (int): Most words of a part. >= 1.
@@ -137,13 +138,13 @@ def in_parts(text: WordGraphs, *, max_words: int = MAX_WORDS) -> List[WordGraphs
     for start, stop in zip(bounds[:-1], bounds[1:]):
         note = f"Words {start + 1}–{stop} of {n_words}. Relations with words of other parts are not drawn. {text.note}"
         index = numpy.arange(n_words)
-        parts.append(_only(text, (index >= start) & (index < stop), note=note.strip()))
+        parts.append(_only(text, (index >= start) & (index < stop), name="", note=note.strip()))
     return parts
 
 
-def _only(text: WordGraphs, keep: numpy.ndarray, *, note: str) -> WordGraphs:
+def _only(text: WordGraphs, keep: numpy.ndarray, *, name: str, note: str) -> WordGraphs:
     words = [word for word, stays in zip(text.words, keep) if stays]
-    return WordGraphs(words, [select_words(edges, keep) for edges in text.graphs], name=text.name, note=note)
+    return WordGraphs(words, [select_words(edges, keep) for edges in text.graphs], name=name, note=note)
 
 
 def page_data(texts: Sequence[WordGraphs], names: Sequence[GraphName], **settings: Any) -> Dict[str, Any]:

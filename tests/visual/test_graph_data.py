@@ -59,10 +59,13 @@ def test_whitespace_words_are_left_out_and_the_others_keep_their_relations() -> 
 
 
 def test_a_long_text_becomes_parts_that_hold_every_word_once() -> None:
-    text = WordGraphs([str(number) for number in range(23)], [edges_from_dense(random_graph(23))], note="Held out.")
+    text = WordGraphs(
+        [str(number) for number in range(23)], [edges_from_dense(random_graph(23))], name="Numbers", note="Held out."
+    )
     parts = in_parts(text, max_words=10)
     assert [word for part in parts for word in part.words] == text.words
     assert max(len(part.words) for part in parts) <= 10
+    assert not any(part.name for part in parts)
     assert parts[1].note == "Words 8–15 of 23. Relations with words of other parts are not drawn. Held out."
 
 
