@@ -129,9 +129,9 @@ class Errors(metaclass=_WithCodes):
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."
-    G901 = "{path} exists already. Choose another place, or allow it to be replaced (--force)."
+    G901 = "{path} exists already. Choose another place, or allow a directory to be replaced (--force)."
     G902 = "{path} is damaged: {reason}. Run prepare again, or copy it again."
-    G903 = "{path} is not a prepared corpus: {missing} is missing. Make one with: glomo-spacy prepare TEXT OUTPUT"
+    G903 = "{path} is not a prepared corpus: {missing} is missing. Make one with: glomo-spacy prepare TEXT OUTPUT (--force replaces a prepared corpus and nothing else)."
     G904 = "{path} was written in corpus format {found}, but this version reads format {expected}. Run prepare again."
     G905 = "{path} has no split {split!r}. It has: {known}."
     G906 = "No document of {path} has the {bptt} tokens of a window; the longest has {longest}. Lower corpora.bptt, or prepare the text with longer documents (--documents)."

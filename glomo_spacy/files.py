@@ -31,7 +31,7 @@ def atomic_write(path: PathLike, *, text: bool = False) -> Iterator[IO[Any]]:
     YIELDS (IO): The open file. If the block raises, it is removed and an earlier file stays as it was.
     RAISES: G900 (OSError) if the disk is full.
     """
-    path = Path(path)
+    path = _behind_links(path)
     partial = _partial_name(path)
     try:
         with _clear_if_full(path):
@@ -53,11 +53,11 @@ def atomic_directory(path: PathLike, *, overwrite: bool = False) -> Iterator[Pat
     overwrite (bool): Replace a directory that stands there, in one step where the system can exchange names (Linux).
     YIELDS (Path): An empty directory beside `path` to write into. If the block raises, it is removed and an earlier
         directory stays as it was.
-    RAISES: G901 (FileExistsError) before anything is written if `path` exists and may not be replaced; G900 (OSError)
-        if the disk is full.
+    RAISES: G901 (FileExistsError) before anything is written if `path` exists and may not be replaced, or is a file;
+        G900 (OSError) if the disk is full.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
+    path = _behind_links(path)
+    if path.exists() and not (overwrite and path.is_dir()):
         raise FileExistsError(Errors.G901.format(path=path))
     partial = _partial_name(path)
     try:
@@ -81,6 +81,12 @@ def sha256_of(path: PathLike) -> str:
         while block := file.read(_HASH_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _behind_links(path: PathLike) -> Path:
+    """Where a symbolic link leads: what it names is replaced, not the link."""
+    path = Path(path)
+    return path.resolve() if path.is_symlink() else path
 
 
 def _partial_name(path: Path) -> Path:

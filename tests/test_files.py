@@ -61,6 +61,26 @@ def test_atomic_directory_refuses_a_taken_place_before_the_block(tmp_path):
         pytest.fail("the block must not run")
 
 
+def test_atomic_directory_does_not_replace_a_file(tmp_path):
+    (tmp_path / "notes").write_text("old")
+    with pytest.raises(FileExistsError, match=r"^\[G901\]"), atomic_directory(tmp_path / "notes", overwrite=True):
+        pytest.fail("the block must not run")
+    assert (tmp_path / "notes").read_text() == "old"
+
+
+def test_what_a_link_names_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with atomic_directory(tmp_path / "link", overwrite=True) as folder:
+        (folder / "new.txt").write_text("new")
+    (tmp_path / "to_file").symlink_to("real/new.txt")
+    with atomic_write(tmp_path / "to_file", text=True) as file:
+        file.write("newer")
+    assert (tmp_path / "real" / "new.txt").read_text() == "newer"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link", "real", "to_file"]
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_full_disk_keeps_the_old_directory(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint"
     with atomic_directory(path) as folder:

@@ -18,7 +18,7 @@ from ..errors import Errors
 from ..files import PathLike, atomic_directory, atomic_write
 from ..indexers import WordIndexer, build_vocabulary, count_words
 from .shard_writer import write_record, write_shards
-from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_words
+from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_record, read_words
 from .text_files import DOCUMENT_MARKS, find_text_files, read_lines
 from .tokenizing import TokenStore, tokenize_lines
 
@@ -93,15 +93,17 @@ def prepare_corpus(
     settings (CorpusSettings): How the text is cut and counted.
     vocab (Optional[PathLike]): Use this vocabulary, such as the `vocab.txt` of a checkpoint, in place of a new one.
     n_process (int): Processes that tokenise. The result is the same for any number.
-    overwrite (bool): Replace a directory that stands at `output`.
+    overwrite (bool): Replace a prepared corpus, or an empty directory, that stands at `output`.
     start (Callable[[int], Any]): Called with the bytes of text before work starts.
     progress (Callable[[int], Any]): Called with the number of bytes of each tokenised part.
     RETURNS (Dict[str, Any]): What stands in `corpus.json`.
-    RAISES: G004-G009, G901, G902 (the vocabulary given) and G908, all but G007 and G009 before work starts; G900 if the
-        disk is full.
+    RAISES: G004-G009, G901, G902 (`vocab` is missing), G903 (something else stands at `output`) and G908, all but G007
+        and G009 before work starts; G900 if the disk is full.
     """
     if n_process < 1:
         raise ValueError(Errors.G908.format(name="n_process", expected="at least 1", value=n_process))
+    if overwrite and Path(output).is_dir() and any(Path(output).iterdir()):
+        read_record(output)  # a mistyped output must not cost somebody a folder of other things
     given = settings.indexer(read_words(Path(vocab))) if vocab is not None else None
     with atomic_directory(output, overwrite=overwrite) as folder:
         files = find_text_files(patterns)

@@ -37,7 +37,8 @@ class TextFile:
     @property
     def is_json(self) -> bool:
         """Whether each line is a JSON object."""
-        return _JSON_SUFFIX in self.path.suffixes
+        unpacked = self.path.with_suffix("") if self.path.suffix in _OPENERS else self.path
+        return unpacked.suffix == _JSON_SUFFIX
 
     def describe(self) -> Dict[str, Any]:
         """Name, size and SHA-256, for the record of where a corpus comes from."""

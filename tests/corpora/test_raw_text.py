@@ -63,6 +63,14 @@ def test_json_lines_hold_one_document_each(prepare, tmp_path):
     assert _documents(tmp_path / "corpus") == [["one", "two"], ["three"], ["née"]]
 
 
+def test_packed_json_lines_are_read(tmp_path):
+    with gzip.open(tmp_path / "text.jsonl.gz", "wt") as file:
+        file.write('{"text": "one"}')
+    (tmp_path / "text.jsonl.txt").write_text('{"')
+    prepare_corpus([str(tmp_path / "text.*")], tmp_path / "corpus", settings=ALL)
+    assert _documents(tmp_path / "corpus") == [["one"], ["{", '"']]
+
+
 @pytest.mark.parametrize("suffix, opener", [(".gz", gzip.open), (".xz", lzma.open), (".bz2", bz2.open)])
 def test_packed_text_is_read(tmp_path, suffix, opener):
     with opener(tmp_path / f"text.txt{suffix}", "wt", encoding="utf8") as file:
@@ -303,6 +311,16 @@ def test_existing_output_is_kept_unless_it_may_be_replaced(prepare, tmp_path):
     assert _documents(tmp_path / "corpus") == [["old"]]
     prepare_corpus([str(tmp_path / "text.txt")], tmp_path / "corpus", settings=ALL, overwrite=True)
     assert _documents(tmp_path / "corpus") == [["new"]]
+
+
+def test_only_a_prepared_corpus_is_replaced(tmp_path):
+    (tmp_path / "text.txt").write_text("text")
+    with pytest.raises(FileNotFoundError, match=r"^\[G903\].*--force replaces a prepared corpus and nothing else"):
+        prepare_corpus([str(tmp_path / "text.txt")], tmp_path, settings=ALL, overwrite=True)
+    assert (tmp_path / "text.txt").read_text() == "text"
+    (tmp_path / "empty").mkdir()
+    prepare_corpus([str(tmp_path / "text.txt")], tmp_path / "empty", settings=ALL, overwrite=True)
+    assert _documents(tmp_path / "empty") == [["text"]]
 
 
 def test_full_disk_keeps_the_old_corpus(prepare, tmp_path, monkeypatch):
