@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import Errors
 from ..graphs import RelationalGraph, Rows, prune_rows
 from ..models.glomo import GlomoConfig, GlomoModel
-from .pretrained import FrozenNetwork, frozen_shim, read_pretrained
+from .pretrained import FrozenNetwork, FrozenShim, read_pretrained
 from .seam import (
     MAX_CELLS,
     MAX_TOKENS,
@@ -46,7 +46,7 @@ def build_glomo_graph_v1(*, pretrained: Optional[str]) -> GraphModel:
     RAISES: ValueError G120 at first use if there are no weights.
     """
     network = read_pretrained(pretrained, kind="glomo")
-    return Model("glomo_graph", _forward, shims=[frozen_shim(network)])
+    return Model("glomo_graph", _forward, shims=[FrozenShim(network)])
 
 
 def glomo_config(model: GraphModel) -> GlomoConfig:
@@ -152,10 +152,10 @@ def _run(model: GraphModel, method: Callable[..., Tensor], ids: Tensor, mask: Te
 
 
 def _frozen(model: GraphModel) -> FrozenNetwork:
-    frozen = model.shims[0]._model if model.shims else None
-    if not isinstance(frozen, FrozenNetwork) or frozen.kind != "glomo":
+    shim = model.shims[0] if model.shims else None
+    if not isinstance(shim, FrozenShim) or shim.network.kind != "glomo":
         raise ValueError(Errors.G123.format(found=model.name))
-    return frozen
+    return shim.network
 
 
 def _prune_windows(

@@ -126,12 +126,25 @@ def packaged_names() -> List[str]:
     return sorted(path.parent.name for path in PACKAGED.glob("*/config.cfg"))
 
 
-def frozen_shim(network: FrozenNetwork) -> PyTorchShim:
-    """Hold a network inside a Thinc model, so that it is stored, copied and moved between devices with it.
+class FrozenShim(PyTorchShim):
+    """Holds a `FrozenNetwork` inside a Thinc model, which stores, copies and moves it between devices.
 
-    RETURNS (PyTorchShim): There is nothing to update: optimisers and averaged parameters pass it by.
+    There is nothing to update: optimisers and averaged parameters pass it by.
+
+    network (FrozenNetwork): What it holds.
     """
-    return PyTorchShim(network, serialize_model=FrozenNetwork.to_bytes, deserialize_model=_restore)
+
+    def __init__(self, network: FrozenNetwork) -> None:
+        super().__init__(network, serialize_model=FrozenNetwork.to_bytes, deserialize_model=_restore)
+
+    @property
+    def network(self) -> FrozenNetwork:
+        """What it holds now: stored weights may have replaced what it began with."""
+        held: FrozenNetwork = self._model
+        return held
+
+    def __reduce__(self) -> Tuple[Callable[..., "FrozenShim"], Tuple[FrozenNetwork]]:
+        return FrozenShim, (self.network,)  # Thinc's own shim holds tensors, whose pickles load by torch.load
 
 
 def _restore(current: FrozenNetwork, data: bytes, device: torch.device) -> FrozenNetwork:
