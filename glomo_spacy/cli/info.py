@@ -149,8 +149,8 @@ def _corpus_report(directory: Path) -> Report:
 
 
 def _split_text(sizes: Dict[str, Any]) -> str:
-    counts = f"{sizes['documents']:,} documents, {sizes['tokens']:,} tokens, {len(sizes['shards']):,} shard(s)"
-    return f"{counts}, {sizes['unknown_rate']:.2%} unknown"
+    counts = (("documents", sizes["documents"]), ("tokens", sizes["tokens"]), ("shards", len(sizes["shards"])))
+    return ", ".join(f"{name} {count:,}" for name, count in counts) + f", unknown {sizes['unknown_rate']:.2%}"
 
 
 def _attempt(report: Report, action: Callable[[], Any]) -> Any:

@@ -53,7 +53,7 @@ def test_corpus_is_named_with_splits_and_sources(corpus: Path) -> None:
     code, output = run(corpus)
     assert code == 0, output
     assert output.startswith(f"Prepared corpus: {corpus}")
-    assert "1 documents" in output
+    assert "documents 1, tokens" in output
     assert "text.txt" in output
 
 

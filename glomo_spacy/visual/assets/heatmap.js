@@ -97,9 +97,10 @@ function drawRamp() {
   byId("ramp").replaceChildren("looks back 0", ramp("back"), "1", gap, "looks ahead 0", ramp("ahead"), "1");
 }
 
-// One pixel for each cell; the style sheet scales it up without smoothing.
+// One pixel for each cell; the style sheet scales it.
 function paintThumb(canvas, n, edges, paint) {
   canvas.width = canvas.height = Math.max(n, 1);
+  canvas.style.imageRendering = n > 76 ? "auto" : "pixelated"; // a picture that shrinks must not drop rows
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
   for (let at = 0; at < n * n; at++) image.data.set([...paint.ground, 255], 4 * at);
