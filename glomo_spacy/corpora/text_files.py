@@ -121,7 +121,7 @@ def _json_lines(stream: IO[str], *, path: Path) -> Iterator[Tuple[str, bool]]:
         try:
             text = json.loads(line)["text"]
             text.encode("utf8")  # a lone half of a surrogate pair is valid JSON and no text
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(Errors.G007.format(path=path, line=number)) from error
         begins = True
         for piece in text.split("\n"):

@@ -243,6 +243,7 @@ BAD_INPUT = {
     "no JSON": ({"a.jsonl": b'{"text": "a"}\n{"text": \n'}, "a.jsonl", "G007", r"a.jsonl, line 2: expected a JSON"),
     "no text in JSON": ({"a.jsonl": b'{"body": "a"}'}, "a.jsonl", "G007", "line 1"),
     "list in JSON": ({"a.jsonl": b'["text"]'}, "a.jsonl", "G007", "line 1"),
+    "endless JSON": ({"a.jsonl": b"[" * 100_000}, "a.jsonl", "G007", "line 1"),
     "number as text": ({"a.jsonl": b'{"text": 3}'}, "a.jsonl", "G007", "line 1"),
     "half a character in JSON": ({"a.jsonl": rb'{"text": "\ud800"}'}, "a.jsonl", "G007", "line 1"),
 }
