@@ -35,7 +35,7 @@ def prepare_cli(
     seed: int = Opt(0, "--seed", help="Decides which documents are held out, and their order"),
     shard_tokens: int = Opt(10_000_000, "--shard-tokens", help="Tokens per shard, about"),
     n_process: int = Opt(1, "--n-process", "-p", help="Processes that tokenise"),
-    force: bool = Opt(False, "--force", "-F", help="Replace the output directory"),
+    force: bool = Opt(False, "--force", "-F", help="Replace an earlier corpus at OUTPUT"),
 ) -> None:
     """
     Turn raw text into token-id shards, a vocabulary and a held-out split.
