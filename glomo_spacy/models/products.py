@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Optional, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _WORTH_IT = 1 << 21  # multiplications of a product below which the call costs more than it gains
@@ -26,9 +26,16 @@ def linear(values: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Ten
     if not _suits_onednn(values, weight):
         return F.linear(values, weight, bias)
     if torch.is_grad_enabled() and (values.requires_grad or weight.requires_grad):
-        result: Tensor = _OneDnnLinear.apply(values, weight, bias)  # type: ignore[no-untyped-call]
+        result: Tensor = _OneDnnLinear.apply(values, weight, bias)
         return result
     return _product(values, weight, bias)
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` by way of `linear`; the same parameters under the same names."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
 
 
 class _OneDnnLinear(torch.autograd.Function):
@@ -40,7 +47,7 @@ class _OneDnnLinear(torch.autograd.Function):
         return _product(values, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tuple[Optional[Tensor], Optional[Tensor], Optional[Tensor]]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tuple[Optional[Tensor], Optional[Tensor], Optional[Tensor]]:
         values, weight = ctx.saved_tensors
         needs_values, needs_weight, needs_bias = ctx.needs_input_grad
         gradient = gradient.contiguous()

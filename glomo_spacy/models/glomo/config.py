@@ -68,7 +68,9 @@ class GlomoConfig:
         object.__setattr__(self, "fixed_windows", tuple(self.fixed_windows))
         for name in ("vocab_size", "width", "n_layers", "n_heads", "kernel_size", "dec_len", "n_decoder_layers"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(Errors.G101.format(name=name, expected="a whole number above 0", value=getattr(self, name)))
+                raise ValueError(
+                    Errors.G101.format(name=name, expected="a whole number above 0", value=getattr(self, name))
+                )
         for name, options in (
             ("sparsity", SPARSITIES),
             ("encoder", ENCODERS),

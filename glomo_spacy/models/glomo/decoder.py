@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
+from ..gru import gru
 from ..precision import at_least_float32
+from ..products import linear
 from .config import GlomoConfig
 
 
@@ -36,9 +38,7 @@ class ContextDecoder(nn.Module):
         super().__init__()
         self.config = config
         between_layers = config.dropout if config.n_decoder_layers > 1 else 0.0
-        self.gru = nn.GRU(
-            config.width, config.width, config.n_decoder_layers, batch_first=True, dropout=between_layers
-        )
+        self.gru = nn.GRU(config.width, config.width, config.n_decoder_layers, batch_first=True, dropout=between_layers)
 
     def forward(self, features: Tensor, embeddings: Tensor, positions: Tensor) -> Tensor:
         """Decoder outputs, from which the words after each position are predicted.
@@ -52,8 +52,7 @@ class ContextDecoder(nn.Module):
         steps = [torch.zeros_like(embeddings[:, positions])]  # the first step has no word to read
         steps += [embeddings[:, positions + step] for step in range(1, self.config.dec_len)]
         inputs = torch.stack(steps, dim=2).flatten(0, 1)  # (batch * positions, dec_len, width)
-        state = features.flatten(0, 1).expand(self.config.n_decoder_layers, -1, -1).contiguous()
-        outputs, _ = self.gru(inputs, state.to(inputs.dtype))
+        outputs = gru(self.gru, inputs, features.flatten(0, 1), is_train=self.training)
         return outputs.unflatten(0, features.shape[:2])
 
     def targets(self, ids: Tensor, positions: Tensor) -> Tensor:
@@ -73,8 +72,8 @@ def target_losses(outputs: Tensor, targets: Tensor, table: Tensor, *, negatives:
     RETURNS (Tensor): Shape: (targets,).
     """
     if negatives is None:
-        return F.cross_entropy(at_least_float32(outputs @ table.t()), targets, reduction="none")
-    sampled = at_least_float32(outputs @ table[negatives.ids].t()) - negatives.log_expected[negatives.ids]
+        return F.cross_entropy(at_least_float32(linear(outputs, table)), targets, reduction="none")
+    sampled = at_least_float32(linear(outputs, table[negatives.ids])) - negatives.log_expected[negatives.ids]
     sampled = sampled.masked_fill(negatives.ids == targets[:, None], float("-inf"))  # (targets, negatives)
     own = at_least_float32((outputs * table[targets]).sum(-1)) - negatives.log_expected[targets]  # (targets,)
     return torch.logsumexp(torch.cat([own[:, None], sampled], dim=1), dim=1) - own

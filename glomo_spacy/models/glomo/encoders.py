@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
-from ..processes import is_distributed, sum_over_processes
 from ..precision import at_least_float32
+from ..processes import is_distributed, sum_over_processes
 from ..products import linear
 from .config import GlomoConfig
 
 
 class MaskedBatchNorm(nn.Module):
-    """Batch normalisation whose statistics are those of the real positions, over all processes (Ioffe and Szegedy 2015).
+    """Batch normalisation (Ioffe and Szegedy 2015) whose statistics are those of the real positions of all processes.
 
     width (int): Channels.
     is_affine (bool): Learn a scale and an offset per channel.

@@ -8,6 +8,8 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from ..gru import gru_cell
+from ..products import Linear
 from .config import GlomoConfig
 
 
@@ -23,7 +25,7 @@ class FeaturePredictor(nn.Module):
         if config.feature_predictor == "gru":
             self.gru_cell = nn.GRUCell(2 * config.width, config.width)
         elif config.use_value:
-            self.values = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.n_layers))
+            self.values = nn.ModuleList(Linear(config.width, config.width) for _ in range(config.n_layers))
 
     def forward(
         self, features: Tensor, learned: Tensor, fixed: Tensor, layer: int, *, receivers: Optional[Tensor] = None
@@ -49,7 +51,7 @@ class FeaturePredictor(nn.Module):
         if self.config.feature_predictor == "additive":
             return own + message
         update = torch.cat([message * own, message], dim=-1)  # (batch, receiver, 2 * width)
-        return self.gru_cell(update.flatten(0, 1), own.flatten(0, 1)).view_as(own)
+        return gru_cell(self.gru_cell, update.flatten(0, 1), own.flatten(0, 1)).view_as(own)
 
     def _values(self, features: Tensor, layer: int) -> Tensor:
         if self.config.feature_predictor == "additive" and self.config.use_value:

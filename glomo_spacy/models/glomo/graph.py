@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..precision import at_least_float32
-from ..products import linear
+from ..products import Linear
 from .config import WHOLE_PAST, GlomoConfig
 from .encoders import KeyCNN, MaskedBatchNorm, QueryCNN
 
@@ -93,7 +93,7 @@ class TopK(Sparsity):
     def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
         squares = at_least_float32(scores * allowed).square()
         n_kept = (lengths.double().sqrt() * self.config.top_k_rate).floor().long().clamp(min=1)  # (batch,)
-        largest = min(max(int(math.sqrt(scores.shape[-1]) * self.config.top_k_rate), 1), scores.shape[-1])
+        largest = min(int(n_kept.max()), scores.shape[-1])
         values, sources = squares.topk(largest, dim=-1)  # (batch, heads, receiver, largest)
         ranks = torch.arange(largest, device=scores.device)
         values = values * (ranks < n_kept[:, None])[:, None, None]  # sequences shorter than the batch keep fewer
@@ -138,15 +138,17 @@ class GraphPredictor(nn.Module):
         affinity_width = config.n_learned_heads * config.key_width
         self.key_cnn = KeyCNN(config)
         self.query_cnn = QueryCNN(config)
-        self.keys = nn.ModuleList(nn.Linear(config.width, affinity_width) for _ in range(config.n_layers))
-        self.queries = nn.ModuleList(nn.Linear(config.width, affinity_width) for _ in range(config.n_layers))
+        self.keys = nn.ModuleList(Linear(config.width, affinity_width) for _ in range(config.n_layers))
+        self.queries = nn.ModuleList(Linear(config.width, affinity_width) for _ in range(config.n_layers))
         self.sparsity = SPARSITY_CLASSES[config.sparsity](config)
         if config.center_queries:
             self.centers = nn.ModuleList(
                 MaskedBatchNorm(affinity_width, is_affine=False) for _ in range(config.n_layers)
             )
 
-    def forward(self, embeddings: Tensor, mask: Optional[Tensor], *, last_receivers: Optional[Tensor] = None) -> List[Tensor]:
+    def forward(
+        self, embeddings: Tensor, mask: Optional[Tensor], *, last_receivers: Optional[Tensor] = None
+    ) -> List[Tensor]:
         """Learned graphs of all layers.
 
         embeddings (Tensor): Shape: (batch, seq, width). Padding at the right.
@@ -192,12 +194,12 @@ class GraphPredictor(nn.Module):
         RETURNS (Tuple[Tensor, Tensor]): (batch, learned heads, receiver, head_width) and (batch, learned heads, source,
             head_width).
         """
-        query = linear(queries, self.queries[layer].weight, self.queries[layer].bias)  # (batch, seq, heads * head_width)
+        query = self.queries[layer](queries)  # (batch, seq, heads * head_width)
         if self.config.center_queries:
             query = self.centers[layer](query, mask)
         if receivers is not None:
             query = query[:, receivers]
-        key = linear(keys, self.keys[layer].weight, self.keys[layer].bias)  # (batch, seq, heads * head_width)
+        key = self.keys[layer](keys)  # (batch, seq, heads * head_width)
         return self._split_heads(query), self._split_heads(key)
 
     def _split_heads(self, values: Tensor) -> Tensor:
@@ -213,11 +215,20 @@ def fixed_graphs(config: GlomoConfig, seq: int, *, like: Tensor, receivers: Opti
     """
     positions = torch.arange(seq, device=like.device)
     distance = (positions if receivers is None else receivers)[:, None] - positions  # (receiver, source)
-    reaches = [seq if window == WHOLE_PAST else window for window in config.fixed_windows]
-    graphs = [((distance > 0) & (distance <= reach)).to(like) for reach in reaches]
-    if not graphs:
+    if not config.fixed_windows:
         return like.new_zeros(0, *distance.shape)
-    weights = torch.stack(graphs)
+    return window_graphs(config, distance, (distance > 0)[None, None])[0].to(like)
+
+
+def window_graphs(config: GlomoConfig, distance: Tensor, allowed: Tensor) -> Tensor:
+    """Equal weights for the nearest n allowed sources, for each of `fixed_windows`.
+
+    distance (Tensor): How many tokens earlier a source is. Shape: (receiver, source).
+    allowed (Tensor): True where a receiver may attend. Shape: (batch, 1, receiver, source).
+    RETURNS (Tensor): Rows sum to 1 or 0. Shape: (batch, windows, receiver, source).
+    """
+    near = [allowed if window == WHOLE_PAST else allowed & (distance <= window) for window in config.fixed_windows]
+    weights = torch.cat(near, dim=1).float()
     return weights / weights.sum(-1, keepdim=True).clamp(min=1.0)
 
 

@@ -4,7 +4,7 @@ Source: Yang et al. 2018, section 3. The left half reads the text as written and
 reads it reversed, with its own weights, and its graphs are turned back into reading order.
 """
 
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ...errors import Errors
 from ..masking import checked_mask, reverse
 from ..processes import is_distributed, sum_over_processes
+from .blocks import Block, encode, layer_blocks
 from .config import GlomoConfig
 from .decoder import ContextDecoder, Negatives, target_losses
 from .feature_predictor import FeaturePredictor
@@ -42,7 +43,7 @@ class DirectionalLearner(nn.Module):
         embeddings (Tensor): Shape: (batch, seq, width).
         mask (Optional[Tensor]): True for real tokens. Shape: (batch, seq).
         positions (Optional[Tensor]): Compute the last layer only here. Shape: (positions,).
-        RETURNS (List[Tensor]): Per layer (batch, seq, width); the last (batch, positions, width) if positions are given.
+        RETURNS (List[Tensor]): Per layer (batch, seq, width); the last only at `positions`: (batch, positions, width).
         """
         graphs = self.graph(embeddings, mask, last_receivers=positions)
         features, layers = embeddings, []
@@ -80,14 +81,17 @@ class GlomoModel(nn.Module):
             heads. Rows sum to 1 or 0; padding is 0. Shape: (batch, 2 * layers, heads, receiver, source).
         RAISES: ValueError G103 or G104 for a mask that does not fit.
         """
-        return torch.stack(list(self.iter_graphs(ids, mask)), dim=1)
+        if torch.is_grad_enabled():
+            return torch.stack(list(self.iter_graphs(ids, mask)), dim=1)
+        graphs = self._no_edges(ids, 2 * self.config.n_layers, self.config.n_heads)
+        for layer, blocks in enumerate(self._layers(ids, mask)):
+            _place(graphs[:, layer], blocks)
+        return graphs
 
     def iter_graphs(self, ids: Tensor, mask: Optional[Tensor] = None) -> Iterator[Tensor]:
         """The graphs of `graphs`, one layer at a time: (batch, heads, receiver, source). Memory is one layer's."""
-        mask = checked_mask(ids, mask)
-        for half, is_right in ((self.left, False), (self.right, True)):
-            embeddings = self._embed(reverse(ids, mask) if is_right else ids, mask)
-            yield from self._half_graphs(half, embeddings, mask, is_right=is_right)
+        for blocks in self._layers(ids, mask):
+            yield _place(self._no_edges(ids, self.config.n_heads), blocks)
 
     def mixed_graph(self, ids: Tensor, mask: Optional[Tensor] = None, weights: Optional[Tensor] = None) -> Tensor:
         """The weighted mean of all graphs, each row divided by its sum.
@@ -97,19 +101,18 @@ class GlomoModel(nn.Module):
         RETURNS (Tensor): Rows sum to 1 or 0. Shape: (batch, receiver, source).
         """
         weights = self.mix_weights if weights is None else weights
-        mixed: Optional[Tensor] = None
-        for layer_weights, graph in zip(weights, self.iter_graphs(ids, mask)):
-            part = torch.einsum("h,bhrs->brs", layer_weights.to(graph), graph)
-            mixed = part if mixed is None else mixed.add_(part)
-        if mixed is None:
-            raise ValueError(Errors.G101.format(name="n_layers", expected="at least 1", value=self.config.n_layers))
+        mixed = self._no_edges(ids)
+        for layer_weights, blocks in zip(weights, self._layers(ids, mask)):
+            for block in blocks:
+                part = torch.einsum("h,bhrs->brs", layer_weights.to(block.weights), block.weights)
+                mixed[block.batch, block.receivers, block.sources] += part
         return mixed / mixed.sum(-1, keepdim=True).clamp(min=1e-12)
 
     def features(self, ids: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         """Features of every layer, in reading order.
 
         ids, mask: As for `graphs`.
-        RETURNS (Tensor): Embeddings, left layers, right layers; padding is 0. Shape: (1 + 2 * layers, batch, seq, width).
+        RETURNS (Tensor): Embeddings, left, right layers; padding is 0. Shape: (1 + 2 * layers, batch, seq, width).
         """
         mask = checked_mask(ids, mask)
         embeddings = self._embed(ids, mask)
@@ -161,16 +164,19 @@ class GlomoModel(nn.Module):
         right = self._half_losses(self.right, *mirrored, mask, positions[1], negatives)
         return [left, right]
 
-    def _half_graphs(
-        self, half: DirectionalLearner, embeddings: Tensor, mask: Optional[Tensor], *, is_right: bool
-    ) -> Iterator[Tensor]:
-        fixed = fixed_graphs(self.config, embeddings.shape[1], like=embeddings)[None]  # (1, windows, receiver, source)
-        fixed = fixed.expand(len(embeddings), -1, -1, -1)
-        if mask is not None:
-            fixed = fixed * mask[:, None, :, None]
-        for learned in half.graph(embeddings, mask):
-            graph = torch.cat([fixed, learned], dim=1) if self.config.fixed_windows else learned
-            yield reverse(reverse(graph, mask, dim=2), mask, dim=3) if is_right else graph
+    def _layers(self, ids: Tensor, mask: Optional[Tensor]) -> Iterator[Iterator[Block]]:
+        """The blocks of each layer's graphs, left layers first, in reading order."""
+        mask = checked_mask(ids, mask)
+        embeddings = self._embed(ids, mask)
+        for half, is_right in ((self.left, False), (self.right, True)):
+            encoded = encode(half.graph, embeddings, mask, is_right=is_right)
+            for layer in range(self.config.n_layers):
+                yield layer_blocks(half.graph, encoded, mask, layer, is_right=is_right)
+
+    def _no_edges(self, ids: Tensor, *graphs: int) -> Tensor:
+        """Graphs without edges. Shape: (batch, *graphs, receiver, source)."""
+        dtype = torch.promote_types(self.embedding.weight.dtype, torch.float32)
+        return self.embedding.weight.new_zeros(len(ids), *graphs, ids.shape[1], ids.shape[1], dtype=dtype)
 
     def _half_losses(
         self,
@@ -214,6 +220,13 @@ class GlomoModel(nn.Module):
         for values in positions:
             if values.device.type == "cpu" and len(values) and not 0 <= int(values.min()) <= int(values.max()) < limit:
                 raise ValueError(Errors.G105.format(limit=limit, seq=seq, dec_len=self.config.dec_len))
+
+
+def _place(graph: Tensor, blocks: Iterable[Block]) -> Tensor:
+    """Write the blocks of a layer into its graph. Shape: (batch, heads, receiver, source)."""
+    for block in blocks:
+        graph[block.batch, :, block.receivers, block.sources] = block.weights
+    return graph
 
 
 def uniform_mixture(config: GlomoConfig) -> Tensor:
