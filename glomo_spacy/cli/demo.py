@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 import typer
 
 from ._app import Opt
+from .visualize import PRETRAINED, graph_pipeline, visualize
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -29,13 +30,13 @@ _BAR = 24  # characters of the strongest bar
 
 def demo_cli(
     output: Path = Opt(Path("demo"), "--output", "-o", help="Folder for the page"),
-    pretrained: str = Opt("glomo_en_sm", "--pretrained", help="Packaged name or checkpoint directory"),
+    pretrained: str = Opt(PRETRAINED, "--pretrained", help="Packaged name or checkpoint directory"),
 ) -> None:
     """Show which words relate to which in a few sentences: a table here, and a page to explore. Needs no network."""
     demo(output, pretrained=pretrained)
 
 
-def demo(output: Path, *, pretrained: str = "glomo_en_sm") -> Path:
+def demo(output: Path, *, pretrained: str = PRETRAINED) -> Path:
     """Run the model over the sentences, print their strongest relations and write the page.
 
     output (Path): Folder for the page; made if it is not there.
@@ -43,8 +44,6 @@ def demo(output: Path, *, pretrained: str = "glomo_en_sm") -> Path:
     RETURNS (Path): The page.
     RAISES: G120 (ValueError) without weights; G900 (OSError) if the disk is full.
     """
-    from .visualize import graph_pipeline, visualize
-
     nlp = graph_pipeline(pretrained=pretrained)
     started = time.perf_counter()
     docs = list(nlp.pipe(SENTENCES))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import typer
 
@@ -42,10 +42,10 @@ def info_cli(path: str = Arg(..., help="Checkpoint directory, packaged name, or 
         raise typer.Exit(1)
 
 
-def info(path: str) -> Report:
+def info(path: Union[str, Path]) -> Report:
     """Look at a directory without changing it.
 
-    path (str): A checkpoint directory, the name of a packaged checkpoint, or what `prepare` wrote.
+    path (Union[str, Path]): A checkpoint directory, the name of a packaged checkpoint, or what `prepare` wrote.
     RETURNS (Report): Facts and problems. Damage does not raise; it is listed.
     RAISES: G122 (FileNotFoundError) if there is no such directory; G040 (ValueError) if it is neither kind.
     """
@@ -74,13 +74,13 @@ def print_report(report: Report) -> None:
         typer.secho("✔ All files are whole and fit each other.", fg="green")
 
 
-def _find(path: str) -> Path:
+def _find(path: Union[str, Path]) -> Path:
     directory = Path(path)
     if directory.is_dir():
         return directory
     from ..architectures.pretrained import find_pretrained
 
-    return find_pretrained(path)
+    return find_pretrained(str(path))
 
 
 def _checkpoint_report(directory: Path) -> Report:

@@ -80,8 +80,8 @@ def visualize(
     top_k (Optional[int]): Draw so many sources per word at first, the strongest. >= 1. None: all.
     title (str): Heading of the page.
     RETURNS (str): The page, HTML.
-    RAISES: G035 (ValueError) without any text; G037 (ValueError) for a Doc without graph; G034 or G038
-        (ValueError) for a weight or `top_k` out of range; G120 (ValueError) without weights; G900 (OSError) if the disk is full.
+    RAISES: ValueError G035 without any text, G037 for a Doc without graph, G034 or G038 for a `min_weight` or `top_k`
+        out of range, G120 without weights; OSError G900 if the disk is full.
     """
     from ..visual import WordGraphs, graph_names, render_page
 
