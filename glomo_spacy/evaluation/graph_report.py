@@ -67,42 +67,45 @@ def report_heads(model: GlomoModel, windows: Tensor) -> List[HeadReport]:
     return reports
 
 
-def arc_rates(graphs: Tensor, heads: Sequence[Sequence[int]], lengths: Sequence[int]) -> Tuple[Tensor, Tensor]:
-    """How often the strongest source is a syntactic neighbour, and how often it would be by distance alone.
+def arc_chances(heads: Sequence[Sequence[int]]) -> Tensor:
+    """How often two tokens at a given distance are syntactic neighbours: the chance an uninformed graph has.
+
+    heads (Sequence[Sequence[int]]): Syntactic head of each token of each sentence, counted from 0; -1 for the root.
+    RETURNS (Tensor): Share of token pairs that are arcs, by receiver - source + longest - 1. Shape: (2 * longest - 1,).
+    """
+    longest = max(map(len, heads))
+    arcs = torch.zeros(2 * longest - 1, dtype=torch.double)
+    pairs = torch.zeros_like(arcs)
+    distances = torch.arange(1 - longest, longest)
+    for sentence in heads:
+        pairs += (len(sentence) - distances.abs()).clamp(min=0)
+        for token, head in enumerate(sentence):
+            if head >= 0:
+                arcs[token - head + longest - 1] += 1
+                arcs[head - token + longest - 1] += 1
+    return (arcs / pairs.clamp(min=1)).float()
+
+
+def count_arcs(graphs: Tensor, heads: Sequence[Sequence[int]], chances: Tensor) -> Tensor:
+    """How often the strongest source is the receiver's syntactic head or dependent, and how often by distance alone.
 
     graphs (Tensor): Of sentences, padding 0. Shape: (sentences, graphs, receiver, source).
-    heads (Sequence[Sequence[int]]): Syntactic head of each token, counted from 0; -1 for the root.
-    lengths (Sequence[int]): Tokens per sentence.
-    RETURNS (Tuple[Tensor, Tensor]): Observed share of arcs, and the mean share of arcs among all pairs at the same
-        signed distance. Shapes: (graphs,).
+    heads (Sequence[Sequence[int]]): As for `arc_chances`.
+    chances (Tensor): From `arc_chances`, over the whole treebank.
+    RETURNS (Tensor): Rows with a source, arcs among their strongest sources, and the sum of the chances at the same
+        distances. Shape: (3, graphs).
     """
-    is_arc = torch.zeros(len(lengths), graphs.shape[2], graphs.shape[3], dtype=torch.bool)
+    is_arc = torch.zeros(len(heads), *graphs.shape[2:], dtype=torch.bool)
     for row, sentence in enumerate(heads):
         for token, head in enumerate(sentence):
             if head >= 0:
                 is_arc[row, token, head] = is_arc[row, head, token] = True
-    chance = _arc_share_by_distance(is_arc, lengths)  # (2 * seq - 1,)
     weight, source = graphs.max(-1)  # (sentences, graphs, receiver)
     has_source = weight > 0
     hits = is_arc[:, None].expand_as(graphs).gather(-1, source[..., None])[..., 0] & has_source
-    distance = torch.arange(graphs.shape[2])[None, None, :] - source + graphs.shape[3] - 1
-    expected = chance[distance] * has_source
-    count = has_source.sum((0, 2)).clamp(min=1)
-    return hits.sum((0, 2)) / count, expected.sum((0, 2)) / count
-
-
-def _arc_share_by_distance(is_arc: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Share of token pairs that are arcs, by receiver - source + seq - 1. Shape: (2 * seq - 1,)."""
-    seq = is_arc.shape[1]
-    positions = torch.arange(seq)
-    distance = (positions[:, None] - positions + seq - 1).flatten()
-    is_real = positions < torch.tensor(lengths)[:, None]
-    pairs = (is_real[:, :, None] & is_real[:, None, :]).sum(0).flatten().double()
-    arcs = is_arc.sum(0).flatten().double()
-    totals = torch.zeros(2, 2 * seq - 1, dtype=torch.double)
-    totals[0].index_add_(0, distance, arcs)
-    totals[1].index_add_(0, distance, pairs)
-    return (totals[0] / totals[1].clamp(min=1)).float()
+    distance = torch.arange(graphs.shape[2]) - source  # (sentences, graphs, receiver)
+    expected = chances[distance + len(chances) // 2] * has_source
+    return torch.stack([count.sum((0, 2)).float() for count in (has_source, hits, expected)])
 
 
 def _measure_layer(half: DirectionalLearner, keys: Tensor, queries: Tensor, layer: int) -> Dict[str, Tensor]:

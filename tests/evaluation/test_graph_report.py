@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glomo_spacy.evaluation.graph_report import _column_share, _row_variation, arc_rates, report_heads
+from glomo_spacy.evaluation.graph_report import _column_share, _row_variation, arc_chances, count_arcs, report_heads
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 
 
@@ -70,8 +70,10 @@ def test_arc_rates_count_syntactic_neighbours_and_the_chance_of_their_distance()
     graphs[:, 0, 1, 0] = graphs[:, 0, 2, 1] = graphs[:, 0, 3, 2] = 1.0  # always the previous token
     graphs[:, 1, 2, 0] = graphs[:, 1, 3, 0] = 1.0
     heads = [[-1, 0, 0, 0], [1, -1, 1, 2]]
-    observed, chance = arc_rates(graphs, heads, [4, 4])
-    # Previous token: arcs (1,0) of the first sentence, all three of the second: 4 of 6, which is also the chance at
-    # distance 1. Second graph: (2,0) and (3,0) are arcs of the first sentence only.
-    assert observed.tolist() == pytest.approx([4 / 6, 2 / 4])
-    assert chance.tolist() == pytest.approx([4 / 6, (1 / 4 + 1 / 2) / 2])
+    rows, hits, expected = count_arcs(graphs, heads, arc_chances(heads))
+    # Previous token: arcs (1, 0) of the first sentence, all three of the second: 4 of 6, which is also the chance at
+    # distance 1. Second graph: (2, 0) and (3, 0) are arcs of the first sentence only; at distance 2 one of four pairs
+    # is an arc, at distance 3 one of two.
+    assert rows.tolist() == [6, 4]
+    assert hits.tolist() == [4, 2]
+    assert expected.tolist() == pytest.approx([4, 2 * 1 / 4 + 2 * 1 / 2])

@@ -1,0 +1,152 @@
+"""Did the graphs learn something? The same model and text with learned graphs and with graphs that learn nothing.
+
+    python benchmarks/graph_controls.py configs/pretrain_glomo.cfg --corpus corpus --output controls --tokens 2000000
+
+Variants, alike in everything but the graphs:
+    learned          the config's own model
+    uniform          every head attends equally to the whole past
+    zero             no messages: every row of every graph is empty
+    windows          heads fixed on the last 1, 3, 12 and all tokens
+    windows-uniform  the config's own fixed windows, with uniform heads in the place of the learned ones
+
+Each is trained with each seed on equal tokens and, with `--equal-time`, again on as many tokens as it manages in the
+time that `learned` needs; the speeds for that are measured side by side, in processor time, before anything is trained.
+Runs that are finished are not run again and runs that were interrupted go on. Prints a Markdown table of the exact
+held-out loss in nats per target, mean and standard deviation over seeds, and writes it with all figures to OUTPUT.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+import torch
+
+from glomo_spacy.training.config import build_choice, load_config
+from glomo_spacy.training.objectives import build_objective
+from glomo_spacy.training.optimizers import OPTIMIZERS
+
+VARIANTS = ("learned", "uniform", "zero", "windows", "windows-uniform")
+RUN = Tuple[str, int, int]  # variant, seed, tokens
+
+
+def fixed_windows(variant: str, model: Dict[str, Any]) -> List[int]:
+    """The `fixed_windows` that make a variant out of the config's model."""
+    n_heads, own = model["n_heads"], list(model["fixed_windows"])
+    repeated = ([1, 3, 12, -1] * n_heads)[:n_heads]
+    return {
+        "learned": own,
+        "uniform": [-1] * n_heads,
+        "zero": [0] * n_heads,
+        "windows": repeated,
+        "windows-uniform": own + [-1] * (n_heads - len(own)),
+    }[variant]
+
+
+def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 15) -> Dict[str, float]:
+    """Tokens per second of processor time of a whole training step, variants interleaved, medians."""
+    steps: Dict[str, Any] = {}
+    is_half = False
+    for variant in VARIANTS:
+        config = load_config(config_path, overrides={"paths.corpus": corpus})
+        config["model"]["fixed_windows"] = fixed_windows(variant, config["model"])
+        is_half = config["system"]["precision"] == "bf16-mixed"
+        objective = build_objective(config, seed=0)
+        settings = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=config["pretraining"]["optimizer"])
+        steps[variant] = (objective, settings.build(objective.model))
+    seconds: Dict[str, List[float]] = {variant: [] for variant in VARIANTS}
+    for _ in range(rounds):
+        for variant, (objective, optimizer) in steps.items():
+            batch = next(objective.batches)
+            start = time.process_time()
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+                loss = objective.loss(*batch)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seconds[variant].append((time.process_time() - start) / batch[0].numel())
+    return {variant: 1 / statistics.median(values[2:]) for variant, values in seconds.items()}
+
+
+def train(run: RUN, *, config_path: Path, corpus: str, output: Path) -> Dict[str, Any]:
+    """Train one variant in a process of its own, unless that is done, and give its last evaluation."""
+    variant, seed, tokens = run
+    folder = output / f"{variant}-{tokens}-{seed}"
+    model = load_config(config_path, overrides={"paths.corpus": corpus})["model"]
+    log = folder / "log.jsonl"
+    if not _is_finished(log, tokens):
+        command = [sys.executable, "-m", "glomo_spacy.training", str(config_path)]
+        command += ["--paths.corpus", corpus, "--paths.output", str(folder), "--system.seed", str(seed)]
+        command += [f"--model.fixed_windows={json.dumps(fixed_windows(variant, model))}"]
+        command += ["--pretraining.max_tokens", str(tokens), "--pretraining.max_epochs=null"]
+        command += ["--pretraining.evaluate_every", "1000000"]  # once, at the end
+        command += ["--resume"] if (folder / "training").exists() else []
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    result = _evaluations(log)[-1]
+    print(f"{variant} seed {seed}: {result['loss']:.4f} after {result['tokens']:,} tokens", flush=True)
+    return {"variant": variant, "seed": seed, "tokens": tokens, **result}
+
+
+def table(results: Sequence[Dict[str, Any]], speeds: Dict[str, float]) -> str:
+    """Markdown: one row per variant and budget."""
+    lines = ["| graphs | tokens | held-out loss | by step | seeds | tokens/s |", "|---|---|---|---|---|---|"]
+    for variant, tokens in sorted({(row["variant"], row["tokens"]) for row in results}, key=lambda key: (key[1], key[0])):
+        rows = [row for row in results if (row["variant"], row["tokens"]) == (variant, tokens)]
+        losses = [row["loss"] for row in rows]
+        deviation = statistics.stdev(losses) if len(losses) > 1 else float("nan")
+        by_step = " ".join(f"{statistics.mean(step):.3f}" for step in zip(*(row["step_losses"] for row in rows)))
+        line = f"| {variant} | {tokens:,} | {statistics.mean(losses):.4f} ± {deviation:.4f} | {by_step} "
+        lines.append(line + f"| {len(rows)} | {speeds[variant]:,.0f} |")
+    return "\n".join(lines)
+
+
+def _evaluations(log: Path) -> List[Dict[str, Any]]:
+    lines = [json.loads(line) for line in log.read_text(encoding="utf8").splitlines()] if log.exists() else []
+    return [line for line in lines if line.get("event") == "evaluation"]
+
+
+def _is_finished(log: Path, tokens: int) -> bool:
+    done = _evaluations(log)
+    return bool(done) and done[-1]["tokens"] >= tokens
+
+
+def main() -> None:
+    """Measure speeds, train what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="pretraining config of the learned variant")
+    parser.add_argument("--corpus", required=True, help="directory written by `glomo-spacy prepare`")
+    parser.add_argument("--output", type=Path, required=True, help="where runs and table are kept")
+    parser.add_argument("--tokens", type=int, default=2_000_000, help="tokens per run")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--equal-time", action="store_true", help="also train the controls as long as `learned` takes")
+    parser.add_argument("--workers", type=int, default=1, help="runs side by side, one thread each")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    speed_file = arguments.output / "speeds.json"
+    if not speed_file.exists():
+        speed_file.write_text(json.dumps(measure_speeds(arguments.config, arguments.corpus), indent=2))
+    speeds = json.loads(speed_file.read_text())
+    runs = [(variant, seed, arguments.tokens) for seed in arguments.seeds for variant in arguments.variants]
+    if arguments.equal_time:
+        for seed in arguments.seeds:
+            for variant in arguments.variants:
+                tokens = int(arguments.tokens * speeds[variant] / speeds["learned"])
+                runs += [(variant, seed, tokens)] if variant != "learned" else []
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
+        results = list(pool.map(lambda run: train(run, **settings), runs))
+    text = table(results, speeds)
+    (arguments.output / "results.json").write_text(json.dumps({"speeds": speeds, "runs": results}, indent=2))
+    (arguments.output / "results.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
