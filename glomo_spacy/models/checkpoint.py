@@ -91,14 +91,19 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint directory, whole or not at all.
 
-    directory (PathLike): Replaced if it exists.
+    directory (PathLike): An earlier checkpoint there is replaced.
     model (nn.Module): A model of a known kind, with `.config`.
     indexer (Dict[str, Any]): The `[indexer]` section.
     vocab (Optional[List[str]]): Words by id, as many as the model has.
     meta (Dict[str, Any]): Provenance; format version and checksums are added.
     dtype (Optional[torch.dtype]): Store floating-point weights in this type, e.g. torch.float16. None: as they are.
-    RAISES: ValueError G205 for a vocabulary of another size; OSError G900 if the disk is full.
+    RAISES: ValueError G205 for a vocabulary of another size; FileExistsError G207 if the directory holds something
+        else than a checkpoint; OSError G900 if the disk is full.
     """
+    directory = Path(directory)
+    is_other = directory.is_file() or (directory.is_dir() and not (directory / META).is_file() and any(directory.iterdir()))
+    if is_other:
+        raise FileExistsError(Errors.G207.format(path=directory))
     checkpoint = take_apart(model, indexer=indexer, vocab=vocab, meta=meta, dtype=dtype)
     _check_vocab(checkpoint, directory)
     with atomic_directory(directory, overwrite=True) as folder:
