@@ -114,7 +114,7 @@ class Errors(metaclass=_WithCodes):
     G305 = "Windows of {bptt} tokens (the shortest has {shortest}) leave no position with {dec_len} words after it. Raise corpora.bptt."
     G306 = "corpora.batch_size ({batch_size}) must be divisible by the number of processes ({world_size})."
     G307 = (
-        "The training loss is {loss} at step {step}. Resume from the last good state in {output} with a lower "
+        "The loss is {loss} at step {step}. Resume from the last good state in {output} with a lower "
         "learn_rate, a lower clip or a longer warm-up; with bf16-mixed also try precision 32-true."
     )
     G308 = "{output} already holds a run (step {step}). Continue it with --resume, or choose another paths.output."

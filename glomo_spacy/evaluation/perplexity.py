@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..models.glomo import GlomoModel
 
@@ -30,7 +31,8 @@ def held_out_loss(
 
     model (GlomoModel): In evaluation mode.
     windows (Iterable[Tuple[Tensor, Tensor]]): Word ids and masks. Shapes: (batch, seq).
-    n_positions (Optional[int]): Positions per direction and batch of windows; None: every position.
+    n_positions (Optional[int]): Positions per direction and batch of windows, each with `dec_len` words after it in the
+        longest window; None: every position with a word after it, which makes the result independent of `batch`.
     seed (int): Start of the position generator.
     device (torch.device): Where the model is.
     rank, world_size (int): Each process takes its share of batches; sums are added over all.
@@ -40,7 +42,12 @@ def held_out_loss(
     dec_len = model.config.dec_len
     sums = torch.zeros(2, 2, dec_len, dtype=torch.float64, device=device)  # (direction, sum or count, step)
     for index, (ids, mask) in enumerate(windows):
-        if index % world_size != rank or ids.shape[1] <= dec_len:
+        if index % world_size != rank:
+            continue
+        if n_positions is None:
+            # Room behind the longest window: every position with a word after it counts, whatever the batch mates.
+            ids, mask = F.pad(ids, (0, dec_len - 1)), F.pad(mask, (0, dec_len - 1))
+        if ids.shape[1] <= dec_len:
             continue
         positions = draw_positions(ids.shape[1] - dec_len, n_positions, seed=seed + index)
         moved = positions[0].to(device), positions[1].to(device)

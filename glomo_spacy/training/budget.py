@@ -16,6 +16,7 @@ class Progress:
     seconds (float): Time in training steps, earlier sessions included, evaluation and saving not.
     best_loss (Optional[float]): Lowest held-out loss; None before the first evaluation.
     best_step (int): The step it was measured at.
+    evaluated_step (int): The step of the last evaluation.
     """
 
     step: int = 0
@@ -24,6 +25,7 @@ class Progress:
     seconds: float = 0.0
     best_loss: Optional[float] = None
     best_step: int = 0
+    evaluated_step: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """Lightning Fabric for this machine: the device, the precision, and the processes that `torchrun` started."""
 
 import os
-import platform
 from importlib.util import find_spec
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple, Union
 
 import torch
@@ -12,6 +10,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import Errors
 from .config import System
+
+__all__ = ["Fabric", "fabric_version", "launch_fabric"]
 
 if TYPE_CHECKING or find_spec("lightning_fabric"):
     from lightning_fabric import Fabric
@@ -61,20 +61,6 @@ def launch_fabric(system: System) -> Fabric:
     return fabric
 
 
-def describe_machine(fabric: Fabric) -> Dict[str, Any]:
-    """Device, processes and versions, for meta.json."""
-    device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else _processor()
-    return {
-        "hardware": f"{fabric.world_size} x {device}",
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "lightning_fabric": fabric_version,
-        },
-    }
-
-
 def _device(name: str) -> Tuple[str, Union[int, List[int]]]:
     kind, _, index = name.partition(":")
     count = torch.cuda.device_count()
@@ -84,12 +70,3 @@ def _device(name: str) -> Tuple[str, Union[int, List[int]]]:
     if not is_known:
         raise ValueError(Errors.G314.format(device=name, count=count))
     return ("cpu", 1) if kind == "cpu" else ("cuda", [int(index or 0)])
-
-
-def _processor() -> str:
-    """The processor's own name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

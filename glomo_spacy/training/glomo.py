@@ -45,8 +45,9 @@ class GlomoSettings:
 
     n_positions (Optional[int]): Positions per direction and batch from which context is predicted, drawn with
         replacement, the same for every window of the batch. Published: 20. null: every position once.
-    n_negatives (Optional[int]): Train with a soft-max over the target and this many words drawn from counts ** power,
-        shared by all targets; null: over the whole vocabulary, as published. Evaluation is always over the whole.
+    n_negatives (Optional[int]): Train with a soft-max over the target and the words of this many draws from
+        counts ** power, shared by all targets; null: over the whole vocabulary, as published. Evaluation is always
+        over the whole.
     negatives_power (float): Flattens the counts from which negatives are drawn, 0-1.
     max_empty (Optional[float]): Stop the run when more than this share of a learned head's rows is empty; null: warn
         when it is over one half.
@@ -90,11 +91,12 @@ class GlomoObjective(Objective):
         )
         self._windows = build_section(WindowSettings, name="corpora", values=config.get("corpora"))
         self.provenance = self._windows.provenance
+        self._model_config(config.get("model"), vocab_size=1)  # a wrong setting is found before the corpus is read
         directory = Path(config["paths"]["corpus"])
         corpus = ShardedCorpus(directory, split="train")
         held_out = ShardedCorpus(directory, split="dev")
         self.vocab, self.indexer, self.corpus_record = list(corpus.words), dict(corpus.record["indexer"]), corpus.record
-        self.model = GlomoModel(self._model_config(config.get("model")))
+        self.model = GlomoModel(self._model_config(config.get("model"), vocab_size=len(corpus.words)))
         _check_windows(self._windows, self.model.config, world_size)
         if held_out.longest_document <= self.model.config.dec_len:
             raise ValueError(Errors.G315.format(corpus=directory, dec_len=self.model.config.dec_len))
@@ -146,8 +148,8 @@ class GlomoObjective(Objective):
             raise RuntimeError(Errors.G303.format(heads=", ".join(empty), limit=limit))
         return Warnings.G320.format(heads=", ".join(empty)) if empty else None
 
-    def _model_config(self, section: Any) -> GlomoConfig:
-        values = {**section, "vocab_size": len(self.vocab or ())} if isinstance(section, Mapping) else section
+    def _model_config(self, section: Any, *, vocab_size: int) -> GlomoConfig:
+        values = {**section, "vocab_size": vocab_size} if isinstance(section, Mapping) else section
         if isinstance(section, Mapping) and "vocab_size" in section:
             raise ValueError(Errors.G146)
         return build_section(GlomoConfig, name="model", values=values)
@@ -179,10 +181,13 @@ class GlomoLoss(nn.Module):
 
 
 class NegativeSampler:
-    """Draw words in proportion to a power of their counts, with replacement.
+    """Draw words in proportion to a power of their counts; a word that is drawn more than once counts once.
+
+    So a word's expected count is the chance to be drawn at all, at most 1, and frequent words are treated exactly.
+    With repetition a frequent word would be expected dozens of times and, as a target, be corrected by as much.
 
     counts (Iterable[int]): Count of each word; a word that never occurred counts as one, so that its odds stay finite.
-    n_negatives (int): Words per draw.
+    n_negatives (int): Draws; the distinct words among them are fewer.
     power (float): 0-1.
     """
 
@@ -190,14 +195,13 @@ class NegativeSampler:
         shares = torch.as_tensor(list(counts), dtype=torch.float64).clamp(min=1) ** power
         shares = shares / shares.sum()
         self.n_negatives = n_negatives
-        self.log_expected = (shares * n_negatives).log().float()  # (vocab,)
+        self.log_expected = (-torch.expm1(n_negatives * torch.log1p(-shares))).log().float()  # 1 - (1 - q)^n, (vocab,)
         self._cumulative = shares.cumsum(0)[:-1].contiguous()  # without the last, no draw can fall beyond the end
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Word ids. Shape: (n_negatives,)."""
-        return torch.searchsorted(
-            self._cumulative, torch.rand(self.n_negatives, dtype=torch.float64, generator=generator)
-        )
+        """Distinct word ids in ascending order. Shape: (negatives,), at most n_negatives."""
+        places = torch.rand(self.n_negatives, dtype=torch.float64, generator=generator)
+        return torch.unique(torch.searchsorted(self._cumulative, places))
 
 
 class GlomoBatches(Batches):

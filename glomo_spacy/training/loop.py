@@ -9,36 +9,25 @@ import math
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ContextManager, Dict, Mapping, Optional, Sequence, TextIO, Union
+from typing import Any, ContextManager, Dict, Mapping, Optional, Sequence, TextIO, Union, cast
 
 import torch
 from confection import Config
 
-from .. import __version__
 from ..errors import Errors
 from ..models.checkpoint import save_checkpoint
+from . import resume as states
 from .averaging import WeightAverage
 from .budget import Budget, Progress
 from .config import Paths, Pretraining, System, build_choice, build_section, check_sections
-from .devices import describe_machine, launch_fabric
+from .devices import launch_fabric
 from .initialize import initialize_from
 from .interrupt import StopRequest, stop_on_signal
 from .loggers import RunLog
 from .meters import Clock, LossMeter
 from .objectives import build_objective
 from .optimizers import OPTIMIZERS, set_factor
-from .resume import (
-    check_output,
-    gather,
-    load_newest,
-    load_optimizer_tensors,
-    optimizer_tensors,
-    random_state,
-    save_state,
-    set_random_state,
-    with_prefix,
-    without_prefix,
-)
+from .provenance import describe_machine, describe_run
 from .schedules import SCHEDULES
 
 SECTIONS = ("paths", "system", "model", "corpora", "pretraining")
@@ -111,7 +100,7 @@ class Run:
         self.progress, self.budget = Progress(), Budget.from_settings(settings)
         self.schedule = build_choice(SCHEDULES, name="pretraining.schedule", values=settings.schedule)
         optimizer = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=settings.optimizer)
-        check_output(output, resume=resume)
+        states.check_output(output, resume=resume)
         self.fabric = launch_fabric(system)
         torch.manual_seed(system.seed)
         rank, world_size = self.fabric.global_rank, self.fabric.world_size
@@ -121,6 +110,8 @@ class Run:
         self.optimizer = optimizer.build(self.model)
         self.average = WeightAverage(self.model, decay=settings.average_decay) if settings.average_decay else None
         self._meter, self._clock = LossMeter(self.fabric), Clock(self.fabric)
+        self._learn_rate, self._norm = 0.0, torch.zeros(())  # of the last step
+        self.result: Dict[str, Any] = {}
         if resume:
             self._load()
         else:
@@ -134,8 +125,6 @@ class Run:
             is_writer=self.fabric.is_global_zero,
             resumed_step=self.progress.step,
         )
-        self.result: Dict[str, Any] = {}
-        self._norm: Optional[torch.Tensor] = None
 
     def initialize(self, directory: Union[str, Path], *, exclude: Sequence[str]) -> None:
         """Take weights from a checkpoint and say which."""
@@ -151,7 +140,6 @@ class Run:
         if self.fabric.is_global_zero:
             Config(dict(self.config)).to_disk(self.output / CONFIG)
         self.log.record("start", self.progress.step, seed=self.system.seed, **describe_machine(self.fabric))
-        evaluated_step = 0
         self.objective.loss.train()
         self._clock.start(self.progress)
         while not self._is_finished:
@@ -163,13 +151,13 @@ class Run:
             self._clock.tick(self.progress, stop, is_shared=is_logged)
             if is_evaluated:
                 self._evaluate()
-                evaluated_step = step
             if self._clock.is_stopping:
                 break
         if not self._is_finished:
+            self._check_loss(self._meter.peek())
             self._save()
             self.log.say(f"Stopped at step {self.progress.step}. Continue with: {resume_hint}")
-        elif evaluated_step != self.progress.step and self.progress.step:
+        elif self.progress.evaluated_step < self.progress.step:
             self._evaluate()
         self.result = {**self.result, **asdict(self.progress), "is_finished": self._is_finished}
 
@@ -180,7 +168,7 @@ class Run:
     def _step(self) -> None:
         """One update of the weights. Nothing here waits for the GPU."""
         progress, n_batches = self.progress, self.settings.accumulate
-        self.learn_rate = set_factor(self.optimizer, self.schedule.factor(self.budget.used(progress)))
+        self._learn_rate = set_factor(self.optimizer, self.schedule.factor(self.budget.used(progress)))
         for index in range(n_batches):
             batch = next(self.objective.batches)
             progress.tokens += batch[0].numel() * self.fabric.world_size
@@ -190,9 +178,9 @@ class Run:
                 self.fabric.backward(loss / n_batches if n_batches > 1 else loss)
             self._meter.add(loss.detach())
         if self.settings.clip is not None:
-            self._norm = self.fabric.clip_gradients(
-                self._loss, self._stepper, max_norm=self.settings.clip, error_if_nonfinite=False
-            )
+            clip = self.settings.clip
+            norm = self.fabric.clip_gradients(self._loss, self._stepper, max_norm=clip, error_if_nonfinite=False)
+            self._norm = cast(torch.Tensor, norm)
         self._stepper.step()
         self._stepper.zero_grad()
         if self.average is not None:
@@ -205,20 +193,23 @@ class Run:
     def _log_training(self) -> None:
         """Read the loss, which waits for the GPU, and write a line of the log."""
         loss = self._meter.read()
+        self._check_loss(loss)
         progress = self.progress
-        if not math.isfinite(loss):
-            raise RuntimeError(Errors.G307.format(loss=loss, step=progress.step, output=self.output))
         self.log.record(
             "train",
             progress.step,
             loss=loss,
-            gradient_norm=None if self._norm is None else float(self._norm),
-            learn_rate=self.learn_rate,
+            gradient_norm=float(self._norm) if self.settings.clip is not None else None,
+            learn_rate=self._learn_rate,
             tokens=progress.tokens,
             epoch=progress.epoch,
             seconds=progress.seconds,
             tokens_per_second=self._clock.speed(progress),
         )
+
+    def _check_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise RuntimeError(Errors.G307.format(loss=loss, step=self.progress.step, output=self.output))
 
     def _evaluate(self) -> None:
         """Measure held-out text, write the checkpoints and the state."""
@@ -226,14 +217,14 @@ class Run:
         model.eval()
         with self._averaged():
             measures = self.objective.evaluate(self.fabric.device)
-            if not math.isfinite(measures["loss"]):
-                raise RuntimeError(Errors.G307.format(loss=measures["loss"], step=progress.step, output=self.output))
+            self._check_loss(measures["loss"])
             is_best = progress.best_loss is None or measures["loss"] < progress.best_loss
             if is_best:
                 progress.best_loss, progress.best_step = measures["loss"], progress.step
+            progress.evaluated_step = progress.step
             self.schedule.after_evaluation(improved=is_best)
             row = {
-                "learn_rate": self.learn_rate,
+                "learn_rate": self._learn_rate,
                 "train_loss": self._meter.read_interval(),
                 "tokens_per_second": self._clock.speed(progress),
                 **asdict(progress),
@@ -243,8 +234,8 @@ class Run:
             for folder in (LAST, BEST) if is_best else (LAST,):
                 self._save_checkpoint(self.output / folder, measures)
         model.train()
-        self._save()
         self.result = row
+        self._save()
         self._clock.start(self.progress)
 
     def _report(self, row: Dict[str, Any], *, note: str) -> None:
@@ -269,56 +260,48 @@ class Run:
         if not self.fabric.is_global_zero:
             return
         objective = self.objective
-        meta = {
-            "glomo_spacy_version": __version__,
-            "provenance": {"text": objective.provenance, "corpus": objective.corpus_record},
-            "training": {
-                **asdict(self.progress),
-                "seed": self.system.seed,
-                "precision": self.system.precision,
-                **describe_machine(self.fabric),
-                "config": {name: self.config[name] for name in ("corpora", "pretraining")},
-            },
-            "metrics": measures,
-        }
+        meta = describe_run(
+            self.config, objective=objective, progress=self.progress, fabric=self.fabric, measures=measures
+        )
         save_checkpoint(folder, self.model, indexer=objective.indexer, vocab=objective.vocab, meta=meta)
 
     def _save(self) -> None:
         """Write everything the run needs to go on; every process adds its own part."""
         own = {
             "batches": self.objective.batches.state_dict(),
-            "random": random_state(self.fabric.device),
+            "random": states.random_state(self.fabric.device),
             "meter": self._meter.state_dict(),
         }
-        ranks = gather(own, world_size=self.fabric.world_size)
+        ranks = states.gather(own, world_size=self.fabric.world_size)
         if not self.fabric.is_global_zero:
             return
         tensors = {
-            **with_prefix("model", self.model.state_dict()),
-            **with_prefix("optimizer", optimizer_tensors(self.optimizer)),
-            **with_prefix("average", self.average.state_dict() if self.average else {}),
+            **states.with_prefix("model", self.model.state_dict()),
+            **states.with_prefix("optimizer", states.optimizer_tensors(self.optimizer)),
+            **states.with_prefix("average", self.average.state_dict() if self.average else {}),
         }
         values = {
             "progress": asdict(self.progress),
             "schedule": self.schedule.state_dict(),
             "config": dict(self.config),
+            "result": self.result,
             "ranks": ranks,
         }
-        save_state(self.output, step=self.progress.step, tensors=tensors, values=values)
+        states.save_state(self.output, step=self.progress.step, tensors=tensors, values=values)
 
     def _load(self) -> None:
         """Undo `_save`."""
-        tensors, values = load_newest(self.output, config=self.config, world_size=self.fabric.world_size)
-        self.model.load_state_dict(without_prefix("model", tensors))
-        load_optimizer_tensors(self.optimizer, without_prefix("optimizer", tensors))
+        tensors, values = states.load_newest(self.output, config=self.config, world_size=self.fabric.world_size)
+        self.model.load_state_dict(states.without_prefix("model", tensors))
+        states.load_optimizer_tensors(self.optimizer, states.without_prefix("optimizer", tensors))
         if self.average is not None:
-            self.average.load_state_dict(without_prefix("average", tensors))
-        self.progress = Progress(**values["progress"])
+            self.average.load_state_dict(states.without_prefix("average", tensors))
+        self.progress, self.result = Progress(**values["progress"]), values["result"]
         self.schedule.load_state_dict(values["schedule"])
         own = values["ranks"][self.fabric.global_rank]
         self.objective.batches.load_state_dict(own["batches"])
         self._meter.load_state_dict(own["meter"])
-        set_random_state(own["random"], self.fabric.device)
+        states.set_random_state(own["random"], self.fabric.device)
 
 
 def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -40,6 +40,10 @@ class LossMeter:
         self._count = 0
         return mean
 
+    def peek(self) -> float:
+        """Sum since the last reading, which goes on; every process must call it."""
+        return self._mean_over_processes(self._sum)
+
     def read_interval(self) -> float:
         """Mean since the last evaluation, which this call ends."""
         if self._count:

@@ -1,0 +1,68 @@
+"""A tiny corpus with something to learn, and a tiny run on it."""
+
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+from confection import Config
+
+from glomo_spacy.corpora.shard_writer import write_record
+from glomo_spacy.training.config import load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+N_WORDS, DOCUMENT = 60, 120
+
+
+def _write_corpus(directory: Path, *, words: list[str], held_out: int = DOCUMENT) -> Path:
+    """Documents in which each word is followed by one of two others; held-out ones have `held_out` words."""
+    directory.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    splits: Dict[str, Any] = {}
+    for split, count, document in (("train", 16, DOCUMENT), ("dev", 3, held_out)):
+        ids = np.zeros((count, document), dtype=np.uint16)
+        for place in range(1, document):
+            ids[:, place] = (ids[:, place - 1] * 7 + 1 + rng.integers(2, size=count)) % len(words)
+        np.save(directory / f"{split}-00000.ids.npy", ids.ravel())
+        np.save(directory / f"{split}-00000.docs.npy", np.arange(0, ids.size + 1, document, dtype=np.int64))
+        splits[split] = {"shards": [f"{split}-00000"], "tokens": int(ids.size), "documents": count}
+    counts = np.bincount(np.load(directory / "train-00000.ids.npy"), minlength=len(words))
+    (directory / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf8")
+    (directory / "counts.txt").write_text("".join(f"{count}\n" for count in counts), encoding="utf8")
+    indexer = {"kind": "words", "digits": True, "casing": "lower", "lang": "en"}
+    write_record(directory, record={"format_version": 1, "n_words": len(words), "indexer": indexer, "splits": splits})
+    return directory
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    words = [f"w{index}" for index in range(N_WORDS - 1)] + ["<unk>"]
+    return _write_corpus(tmp_path_factory.mktemp("corpus") / "corpus", words=words)
+
+
+@pytest.fixture
+def write_corpus():
+    """The function that makes corpora."""
+    return _write_corpus
+
+
+@pytest.fixture
+def tiny(corpus: Path, tmp_path: Path):
+    """Make the tiny config, with overrides by dotted name in which `.` is written `__`."""
+
+    def make(**overrides: Any) -> Config:
+        values = {
+            "paths.corpus": str(corpus),
+            "paths.output": str(tmp_path / "run"),
+            "pretraining.max_steps": 6,
+            "pretraining.log_every": 2,
+            "pretraining.evaluate_every": 3,
+            "model.width": 16,
+            "model.n_layers": 1,
+            "pretraining.objective.n_positions": 6,
+            "pretraining.objective.n_negatives": 16,
+        }
+        values |= {name.replace("__", "."): value for name, value in overrides.items()}
+        return load_config(CONFIGS / "tiny" / "pretrain_glomo.cfg", overrides=values)
+
+    return make

@@ -1,0 +1,56 @@
+"""Optimisers: which parameter gets which rate and which decay."""
+
+import pytest
+import torch
+from torch import nn
+
+from glomo_spacy.training.optimizers import AdamWSettings, SGDSettings, set_factor
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    return nn.ModuleDict({"graph": nn.Linear(2, 2), "decoder": nn.Linear(2, 2)})
+
+
+def rates(optimizer, model):
+    by_id = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        by_id[id(parameter)]: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def test_a_pattern_scales_the_rate_of_its_parameters_and_biases_do_not_decay(model):
+    settings = AdamWSettings(0.1, 0.5, {"graph.*": 0.25}, 0.9, 0.99, 1e-8)
+    optimizer = settings.build(model)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert rates(optimizer, model) == {
+        "graph.weight": (0.025, 0.5),
+        "graph.bias": (0.025, 0.0),
+        "decoder.weight": (0.1, 0.5),
+        "decoder.bias": (0.1, 0.0),
+    }
+
+
+def test_the_first_pattern_that_fits_counts(model):
+    optimizer = SGDSettings(1.0, 0.0, {"graph.weight": 0.5, "graph.*": 0.1}, 0.2).build(model)
+    assert {name: rate for name, (rate, _) in rates(optimizer, model).items()}["graph.weight"] == 0.5
+
+
+def test_the_schedule_scales_every_group_from_its_own_base(model):
+    optimizer = SGDSettings(8.0, 0.0, {"graph.*": 0.25}, 0.2).build(model)
+    for factor in (0.5, 0.1):
+        set_factor(optimizer, factor)
+    assert sorted({rate for rate, _ in rates(optimizer, model).values()}) == pytest.approx([0.2, 0.8])
+
+
+def test_a_pattern_that_fits_nothing_lists_the_parameters(model):
+    with pytest.raises(ValueError, match=r"\[G300\].*'encoder.\*' fits no parameter.*graph.weight"):
+        SGDSettings(1.0, 0.0, {"encoder.*": 0.5}, 0.2).build(model)
+
+
+def test_frozen_parameters_are_left_out(model):
+    model["graph"].requires_grad_(False)
+    optimizer = SGDSettings(1.0, 0.0, {}, 0.2).build(model)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == 2
