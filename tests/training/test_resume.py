@@ -115,6 +115,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_log(overrides, tiny, tmp_p
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tiny, tmp_path):
     config = tiny(pretraining__max_steps=40, pretraining__evaluate_every=8, pretraining__log_every=4)
     config.to_disk(tmp_path / "run.cfg")
