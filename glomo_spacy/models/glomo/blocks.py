@@ -87,33 +87,30 @@ def layer_blocks(
             for receivers in _spans(0, seq, n_receivers):
                 sources = slice(receivers.start, seq) if is_right else slice(0, receivers.stop)
                 distance = _distance(receivers, sources, is_right=is_right, like=key)
-                weights = _weigh(predictor, query, key, real, layer, receivers, sources, distance)
-                yield Block(batch, receivers, sources, weights)
+                allowed = (distance > 0)[None, None]  # (1, 1, receiver, source)
+                if real is not None:
+                    allowed = allowed & real[:, None, receivers, None] & real[:, None, None, sources]  # (batch, 1, ...)
+                lengths = torch.full((len(key),), seq, device=key.device) if real is None else lengths_of(real)
+                pair = query[:, :, receivers], key[:, :, sources]
+                yield Block(batch, receivers, sources, _weigh(predictor, pair, distance, allowed, lengths, layer))
 
 
 def _weigh(
     predictor: GraphPredictor,
-    query: Tensor,
-    key: Tensor,
-    real: Optional[Tensor],
-    layer: int,
-    receivers: slice,
-    sources: slice,
+    pair: Tuple[Tensor, Tensor],
     distance: Tensor,
+    allowed: Tensor,
+    lengths: Tensor,
+    layer: int,
 ) -> Tensor:
     """Edge weights of one block: fixed windows, then learned heads. Shape: (batch, heads, receiver, source)."""
-    config, parts = predictor.config, []
-    allowed = (distance > 0)[None, None]  # (1, 1, receiver, source)
-    if real is not None:
-        allowed = allowed & real[:, None, receivers, None] & real[:, None, None, sources]  # (batch, 1, ...)
-    if config.fixed_windows:
-        parts.append(window_graphs(config, distance, allowed).expand(len(key), -1, -1, -1))
-    if config.n_learned_heads:
-        seq = key.shape[2]
-        lengths = torch.full((len(key),), seq, device=key.device) if real is None else lengths_of(real)
-        query_rows = query[:, :, receivers]
-        scores = query_rows @ key[:, :, sources].transpose(-1, -2)  # (batch, heads, receiver, source)
-        parts.append(predictor.sparsity(scores, query_rows, allowed, lengths, layer))
+    query, key = pair
+    parts = []
+    if predictor.config.fixed_windows:
+        parts.append(window_graphs(predictor.config, distance, allowed).expand(len(key), -1, -1, -1))
+    if predictor.config.n_learned_heads:
+        scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
+        parts.append(predictor.sparsity(scores, query, allowed, lengths, layer))
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
