@@ -82,8 +82,7 @@ class AdamWSettings(OptimizerSettings):
     eps: float
 
     def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
-        on_gpu = all(parameter.is_cuda for group in groups for parameter in group["params"])
-        return torch.optim.AdamW(groups, lr=self.learn_rate, betas=(self.beta1, self.beta2), eps=self.eps, fused=on_gpu)
+        return torch.optim.AdamW(groups, lr=self.learn_rate, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)
 
 
 OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {"sgd": SGDSettings, "adamw": AdamWSettings}
