@@ -159,8 +159,11 @@ def _transfer_inputs(model: Model, X: Any, is_train: bool) -> Tuple[ArgsKwargs, 
     """Only the features are converted and take a gradient; the rate of dropout says whether this is training."""
     features, windows = X
     dropout = model.attrs["dropout_rate"] if is_train else 0.0
-    device = cast(PyTorchShim, model.shims[0]).device
-    converted = xp2torch(features, requires_grad=is_train, device=device)
+    shim = cast(PyTorchShim, model.shims[0])
+    module = shim._model
+    if isinstance(module, GraphTransfer) and features.shape[1] != module.config.width:
+        raise ValueError(Errors.G138.format(found=features.shape[1], expected=module.config.width))
+    converted = xp2torch(features, requires_grad=is_train, device=shim.device)
 
     def backprop(d_inputs: ArgsKwargs) -> Floats2d:
         return cast(Floats2d, torch2xp(d_inputs.args[0]))

@@ -190,6 +190,13 @@ def test_stored_weights_of_other_settings_are_refused(checkpoint: str) -> None:
         other.from_bytes(stored)
 
 
+def test_a_tok2vec_of_another_width_is_refused(checkpoint: str) -> None:
+    model = make_transfer(checkpoint)
+    model.layers[0] = word_rows(WIDTH + 1)
+    with pytest.raises(ValueError, match="G138.*width 5.*width 4"):
+        model.predict([make_doc("the dog")])
+
+
 @pytest.mark.parametrize("setting, value", [("fusion", "sum"), ("mixture", "best"), ("n_mixes", 0)])
 def test_unknown_settings_are_refused_when_built(checkpoint: str, setting: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"G10[01].*{setting}.*{value}"):
