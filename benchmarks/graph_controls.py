@@ -1,6 +1,6 @@
 """Did the graphs learn something? The same model and text with learned graphs and with graphs that learn nothing.
 
-    python benchmarks/graph_controls.py configs/pretrain_glomo.cfg --corpus corpus --output controls --tokens 2000000
+    python benchmarks/graph_controls.py configs/pretrain_glomo.cfg --corpus corpus --output controls --equal-time
 
 Variants, alike in everything but the graphs:
     learned          the config's own model
@@ -9,8 +9,9 @@ Variants, alike in everything but the graphs:
     windows          heads fixed on the last 1, 3, 12 and all tokens
     windows-uniform  the config's own fixed windows, with uniform heads in the place of the learned ones
 
-Each is trained with each seed on equal tokens and, with `--equal-time`, again on as many tokens as it manages in the
-time that `learned` needs; the speeds for that are measured side by side, in processor time, before anything is trained.
+Each is trained with each seed on equal tokens. With `--equal-time`, `learned` is trained again on as many tokens as it
+manages in the time that the fastest control needs for all of them; the speeds for that are measured side by side, in
+processor time, before anything is trained.
 Runs that are finished are not run again and runs that were interrupted go on. Prints a Markdown table of the exact
 held-out loss in nats per target, mean and standard deviation over seeds, and writes it with all figures to OUTPUT.
 """
@@ -121,10 +122,10 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="pretraining config of the learned variant")
     parser.add_argument("--corpus", required=True, help="directory written by `glomo-spacy prepare`")
     parser.add_argument("--output", type=Path, required=True, help="where runs and table are kept")
-    parser.add_argument("--tokens", type=int, default=2_000_000, help="tokens per run")
+    parser.add_argument("--tokens", type=int, default=3_300_000, help="tokens per run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--equal-time", action="store_true", help="also train the controls as long as `learned` takes")
+    parser.add_argument("--equal-time", action="store_true", help="also train `learned` as long as the controls take")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side, one thread each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -135,10 +136,9 @@ def main() -> None:
     speeds = json.loads(speed_file.read_text())
     runs = [(variant, seed, arguments.tokens) for seed in arguments.seeds for variant in arguments.variants]
     if arguments.equal_time:
-        for seed in arguments.seeds:
-            for variant in arguments.variants:
-                tokens = int(arguments.tokens * speeds[variant] / speeds["learned"])
-                runs += [(variant, seed, tokens)] if variant != "learned" else []
+        fewer = int(arguments.tokens * speeds["learned"] / max(speeds.values()))
+        runs += [("learned", seed, fewer) for seed in arguments.seeds]
+    runs.sort(key=lambda run: arguments.seeds.index(run[1]))  # one seed after the other: a stopped table has whole rows
     with ThreadPoolExecutor(arguments.workers) as pool:
         settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
         results = list(pool.map(lambda run: train(run, **settings), runs))
