@@ -96,7 +96,9 @@ def train(run: RUN, *, config_path: Path, corpus: str, output: Path) -> Dict[str
 def table(results: Sequence[Dict[str, Any]], speeds: Dict[str, float]) -> str:
     """Markdown: one row per variant and budget."""
     lines = ["| graphs | tokens | held-out loss | by step | seeds | tokens/s |", "|---|---|---|---|---|---|"]
-    for variant, tokens in sorted({(row["variant"], row["tokens"]) for row in results}, key=lambda key: (key[1], key[0])):
+    for variant, tokens in sorted(
+        {(row["variant"], row["tokens"]) for row in results}, key=lambda key: (key[1], key[0])
+    ):
         rows = [row for row in results if (row["variant"], row["tokens"]) == (variant, tokens)]
         losses = [row["loss"] for row in rows]
         deviation = statistics.stdev(losses) if len(losses) > 1 else float("nan")

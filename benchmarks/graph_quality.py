@@ -26,8 +26,7 @@ Sentence = Tuple[List[str], List[int]]
 
 def read_conllu(path: Path) -> Iterator[Sentence]:
     """Words and syntactic heads (from 0, root -1) of each sentence; ranges and empty nodes are left out."""
-    opened = gzip.open(path, "rt", encoding="utf8") if path.suffix == ".gz" else path.open(encoding="utf8")
-    with opened as file:
+    with gzip.open(path, "rt", encoding="utf8") if path.suffix == ".gz" else path.open(encoding="utf8") as file:
         words: List[str] = []
         heads: List[int] = []
         for line in file:
@@ -81,15 +80,19 @@ def main() -> None:
         indexer = WordIndexer.from_config(checkpoint.indexer, checkpoint.vocab or [])
         sentences = [sentence for sentence in read_conllu(arguments.conllu) if len(sentence[0]) >= SHORTEST]
         observed[:], chance[:] = arc_table(model, indexer, sentences)
-    print("| head | weight at 1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, 65+ | empty | column share | row variation | swap "
-          "| sources | strongest | UD arcs / chance |")
+    print(
+        "| head | weight at 1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, 65+ | empty | column share | row variation | swap "
+        "| sources | strongest | UD arcs / chance |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for report, seen, expected in zip(reports, observed, chance):
         distances = " ".join(f"{weight:.2f}" for weight in report.weight_by_distance)
         arcs = "" if seen is None or expected is None else f"{seen:.3f} / {expected:.3f} = {seen / expected:.2f}"
-        print(f"| {report.name} | {distances} | {report.empty_rows:.3f} | {report.column_share:.2f} "
-              f"| {report.row_variation:.2f} | {report.swap_share:.2f} | {report.effective_sources:.1f} "
-              f"| {report.strongest_weight:.2f} | {arcs} |")
+        print(
+            f"| {report.name} | {distances} | {report.empty_rows:.3f} | {report.column_share:.2f} "
+            f"| {report.row_variation:.2f} | {report.swap_share:.2f} | {report.effective_sources:.1f} "
+            f"| {report.strongest_weight:.2f} | {arcs} |"
+        )
 
 
 if __name__ == "__main__":

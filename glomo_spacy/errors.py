@@ -27,7 +27,7 @@ class Errors(metaclass=_WithCodes):
     G004 = "No file matches {pattern!r}. Give the path of a text file, or a pattern in quotes such as 'text/**/*.txt'."
     G005 = "There is no text in: {files}. Nothing was written."
     G006 = "{path} is not UTF-8 text: {reason} at byte {offset}. Give plain text or .jsonl, possibly packed as .gz, .xz or .bz2."
-    G007 = "{path}, line {line}: expected a JSON object with a string \"text\"."
+    G007 = '{path}, line {line}: expected a JSON object with a string "text".'
     G008 = "There is no tokeniser for the language {lang!r}: {reason}"
     G009 = "{n_held_out} of {n_documents} documents cannot be held out: at least one must be left for training. Documents are separated by {documents!r}; see --documents, --dev-documents and --dev-fraction."
     G030 = "Each graph needs one row and one column per word: expected {expected}, but found {found}."
@@ -48,8 +48,8 @@ class Errors(metaclass=_WithCodes):
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "
         "merged or split after glomo_graph ran. Place glomo_graph after the component that retokenizes."
     )
-    G011 = "There is no graph {name!r}. Available: {options}. All graphs are kept with keep=\"all\"."
-    G012 = "This needs {package}, which is not installed: pip install \"glomo-spacy[viz]\""
+    G011 = 'There is no graph {name!r}. Available: {options}. All graphs are kept with keep="all".'
+    G012 = 'This needs {package}, which is not installed: pip install "glomo-spacy[viz]"'
     G013 = "The arrays of a relational graph do not fit together: {reason}."
 
     # --- G1xx: configuration -----------------------------------------------------------------------------------------
@@ -59,7 +59,9 @@ class Errors(metaclass=_WithCodes):
     )
     G121 = "`pretrained` is null and no stored weights were loaded."
     G122 = "pretrained = {value!r} is neither a packaged name nor a directory."
-    G123 = "glomo_graph needs a model of glomo_spacy.GlomoGraph.v1, but got {found!r}. Set [components.glomo_graph.model]."
+    G123 = (
+        "glomo_graph needs a model of glomo_spacy.GlomoGraph.v1, but got {found!r}. Set [components.glomo_graph.model]."
+    )
     G100 = "{name} = {value!r} is not available. Choose one of: {options}."
     G101 = "{name} must be {expected}, but is {value!r}."
     G102 = "width ({width}) must be divisible by the number of heads ({n_heads}): each head sends one slice of the features."
@@ -93,7 +95,9 @@ class Errors(metaclass=_WithCodes):
     G204 = "{path} was written in checkpoint format {found}, but this version reads format {expected}. Upgrade glomo-spacy."
     G205 = "{path} lists {found} words, but the model in config.cfg has vocab_size {expected}. Use the vocab.txt it was trained with."
     G206 = "{path} is not valid: {reason}."
-    G207 = "{path} is not a checkpoint and not empty, so it is not replaced by one. Give another directory, or remove it."
+    G207 = (
+        "{path} is not a checkpoint and not empty, so it is not replaced by one. Give another directory, or remove it."
+    )
     G220 = "{path} is not a file. Give a state dict as .safetensors or .pt."
     G221 = "{path} is not a plain state dict of tensors: {reason}. Save model.state_dict(), best as .safetensors."
     G222 = "{path} is not a GLoMo state dict: {name} is missing. Found: {found}."
@@ -101,7 +105,9 @@ class Errors(metaclass=_WithCodes):
     G224 = "Tensors in {path} do not fit together: {shapes}. Check --heads and --sparsity, or save the file again."
     G225 = "{n_heads} heads do not divide the tensors in {path}: keys have width {affinity}, features have width {width}. Check --heads."
     G226 = "{path} holds values that are not finite in: {names}. The training it comes from diverged or the file is damaged."
-    G227 = "The soft-max weights in {path} differ from {name}. GLoMo shares one table; this file comes from another model."
+    G227 = (
+        "The soft-max weights in {path} differ from {name}. GLoMo shares one table; this file comes from another model."
+    )
 
     # --- G3xx: training ----------------------------------------------------------------------------------------------
     G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."
@@ -121,10 +127,14 @@ class Errors(metaclass=_WithCodes):
     G309 = "There is no training state in {output} to resume. Leave out --resume to start."
     G310 = "This run cannot continue with other settings: {changes}. Restore them, or start a new run (--init-from takes its weights)."
     G311 = "The state in {path} was written by {found} processes, but this run has {expected}. Resume with as many."
-    G312 = "{path} and the prepared corpus share no word. Prepare it with the same language and casing, or with --vocab."
+    G312 = (
+        "{path} and the prepared corpus share no word. Prepare it with the same language and casing, or with --vocab."
+    )
     G313 = "No weight of {path} fits this model. Its [model] section is: {model}."
     G314 = "device {device!r} is not available. Use auto, cpu, gpu or gpu:N; torch sees {count} GPUs."
-    G315 = "The held-out text of {corpus} gives no target: no document is longer than {dec_len} tokens. Prepare more text."
+    G315 = (
+        "The held-out text of {corpus} gives no target: no document is longer than {dec_len} tokens. Prepare more text."
+    )
     G316 = "{path} was trained with other words than those of {corpus}. Prepare the text with --vocab {path}/vocab.txt."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------

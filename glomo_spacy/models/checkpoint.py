@@ -101,8 +101,8 @@ def save_checkpoint(
         else than a checkpoint; OSError G900 if the disk is full.
     """
     directory = Path(directory)
-    is_other = directory.is_file() or (directory.is_dir() and not (directory / META).is_file() and any(directory.iterdir()))
-    if is_other:
+    is_filled = directory.is_dir() and any(directory.iterdir())
+    if directory.is_file() or (is_filled and not (directory / META).is_file()):
         raise FileExistsError(Errors.G207.format(path=directory))
     checkpoint = take_apart(model, indexer=indexer, vocab=vocab, meta=meta, dtype=dtype)
     _check_vocab(checkpoint, directory)
@@ -237,7 +237,7 @@ def _read_json(data: bytes, path: Path) -> Dict[str, Any]:
 def _read_weights(path: Path) -> Dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
     except SafetensorError as error:
         raise ValueError(Errors.G201.format(path=path, reason=error)) from None
 
