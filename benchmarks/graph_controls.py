@@ -10,8 +10,8 @@ Variants, alike in everything but the graphs:
     windows-uniform  the config's own fixed windows, with uniform heads in the place of the learned ones
 
 Each is trained with each seed on equal tokens. With `--equal-time`, `learned` is trained again on as many tokens as it
-manages in the time that the fastest control needs for all of them; the speeds for that are measured side by side, in
-processor time, before anything is trained.
+manages in the time that a control needs for all of them (they cost the same: the median of their speeds counts). The
+speeds are measured side by side, in processor time, before anything is trained.
 Runs that are finished are not run again and runs that were interrupted go on. Prints a Markdown table of the exact
 held-out loss in nats per target, mean and standard deviation over seeds, and writes it with all figures to OUTPUT.
 """
@@ -49,7 +49,7 @@ def fixed_windows(variant: str, model: Dict[str, Any]) -> List[int]:
     }[variant]
 
 
-def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 15) -> Dict[str, float]:
+def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 31) -> Dict[str, float]:
     """Tokens per second of processor time of a whole training step, variants interleaved, medians."""
     steps: Dict[str, Any] = {}
     is_half = False
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="pretraining config of the learned variant")
     parser.add_argument("--corpus", required=True, help="directory written by `glomo-spacy prepare`")
     parser.add_argument("--output", type=Path, required=True, help="where runs and table are kept")
-    parser.add_argument("--tokens", type=int, default=3_300_000, help="tokens per run")
+    parser.add_argument("--tokens", type=int, default=3_800_000, help="tokens per run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--equal-time", action="store_true", help="also train `learned` as long as the controls take")
@@ -138,7 +138,8 @@ def main() -> None:
     speeds = json.loads(speed_file.read_text())
     runs = [(variant, seed, arguments.tokens) for seed in arguments.seeds for variant in arguments.variants]
     if arguments.equal_time:
-        fewer = int(arguments.tokens * speeds["learned"] / max(speeds.values()))
+        control = statistics.median(speeds[variant] for variant in VARIANTS if variant != "learned")
+        fewer = int(arguments.tokens * speeds["learned"] / control)
         runs += [("learned", seed, fewer) for seed in arguments.seeds]
     runs.sort(key=lambda run: arguments.seeds.index(run[1]))  # one seed after the other: a stopped table has whole rows
     with ThreadPoolExecutor(arguments.workers) as pool:
