@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import List
 
 import pytest
+import torch
 from weasel.cli.document import project_document
 from weasel.util import load_project_config
 
-from glomo_spacy.models import load_checkpoint
+from glomo_spacy.models import load_checkpoint, read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "projects" / "pretrain_glomo"
@@ -53,6 +54,11 @@ def test_all_trains_a_checkpoint_and_writes_figures_and_a_page(project: Path, ti
     assert model.config.width == 32
     assert json.loads((project / "metrics" / "tiny.json").read_text(encoding="utf8"))["perplexity"] > 1
     assert "cabinet" in (project / "metrics" / "tiny.html").read_text(encoding="utf8")
+    done = _run("package", project, *tiny)
+    assert done.returncode == 0, done.stdout + done.stderr
+    packaged = read_checkpoint(project / "packaged" / "tiny")
+    assert packaged.state["embedding.weight"].dtype == torch.float16
+    assert packaged.meta["name"] == "tiny"
 
 
 def test_every_workflow_begins_with_verify(project: Path) -> None:
