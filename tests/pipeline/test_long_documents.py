@@ -1,0 +1,51 @@
+"""A text of 100,000 tokens: bounded memory and linear time, measured in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+MEASURE = """
+import json, sys, time, spacy, torch
+from pathlib import Path
+from spacy.tokens import Doc
+torch.set_num_threads(1)
+
+def memory(name):  # MiB
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+nlp = spacy.blank("en")
+component = nlp.add_pipe("glomo_graph")
+words = "Marie Curie won two Nobel prizes because she discovered radium and polonium in 1898 .".split()
+docs = {n: Doc(nlp.vocab, words=(words * n)[:n]) for n in (1_000, 50_000, 100_000)}
+component(docs[1_000])
+seconds = {}
+for n in (50_000, 100_000):
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before, start = memory("VmRSS"), time.process_time()
+    component(docs[n])
+    seconds[n], growth = time.process_time() - start, memory("VmHWM") - before
+edges = len(docs[100_000]._.glomo_graph.weights)
+print(json.dumps({"growth": growth, "ratio": seconds[100_000] / seconds[50_000], "edges": edges}))
+"""
+
+
+def measured() -> Dict[str, Any]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MEASURE]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return dict(json.loads(result.stdout))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux's /proc")
+def test_a_text_of_100_000_tokens_takes_bounded_memory_and_linear_time() -> None:
+    found = measured()
+    assert 100_000 < found["edges"] <= 16 * 100_000
+    assert found["growth"] < 1500, found  # MiB; a dense graph alone would take 40,000
+    assert found["ratio"] < 2.5, found  # processor time of the double length
