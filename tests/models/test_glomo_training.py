@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from glomo_spacy.convert.key_map import GLOMO
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel, Negatives
-from glomo_spacy.models.glomo.decoder import target_losses
+from glomo_spacy.models.glomo.decoder import SampledRows, sampled_losses, target_losses
 from glomo_spacy.models.glomo.encoders import EncoderBlock, MaskedBatchNorm
 
 SIZES: Dict[str, Any] = {"vocab_size": 23, "width": 16, "n_heads": 4, "n_layers": 2, "n_key_layers": 2}
@@ -142,8 +142,27 @@ def test_sampled_softmax_over_the_whole_vocabulary_is_the_exact_one() -> None:
     """With every word drawn once, each expected once, and the target's own draw left out."""
     outputs, table, targets = torch.randn(5, 8), torch.randn(11, 8), torch.tensor([0, 3, 3, 10, 7])
     negatives = Negatives(ids=torch.arange(11), log_expected=torch.zeros(11))
-    sampled = target_losses(outputs, targets, table, negatives=negatives)
+    sample = SampledRows(negatives, table[negatives.ids], table[targets])
+    sampled = sampled_losses(outputs, targets, table[targets], sample)
     torch.testing.assert_close(sampled, target_losses(outputs, targets, table))
+
+
+@pytest.mark.parametrize("scale_grad_by_freq", [False, True])
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_a_sample_of_every_word_gives_the_exact_loss_and_its_gradients(
+    scale_grad_by_freq: bool, is_padded: bool
+) -> None:
+    model = GlomoModel(GlomoConfig(**SIZES, scale_grad_by_freq=scale_grad_by_freq)).eval()
+    ids, positions = make_batches()[0]
+    lengths = torch.tensor([ids.shape[1] - 4 * is_padded] + [ids.shape[1]] * (len(ids) - 1))
+    mask = torch.arange(ids.shape[1]) < lengths[:, None]
+    everything = Negatives(torch.arange(model.config.vocab_size), torch.zeros(model.config.vocab_size))
+    gradients = []
+    for negatives in (None, everything):
+        model.zero_grad()
+        model.loss(ids, mask, positions=positions, negatives=negatives).backward()
+        gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-4)
 
 
 def test_half_of_the_loss_comes_from_each_direction() -> None:

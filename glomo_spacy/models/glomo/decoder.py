@@ -28,6 +28,21 @@ class Negatives(NamedTuple):
     log_expected: Tensor
 
 
+class SampledRows(NamedTuple):
+    """The rows of the embedding table that a sampled soft-max needs, read in one go.
+
+    Each separate look-up in the table would cost a gradient of the table's full size.
+
+    negatives (Negatives): Which words.
+    negative_rows (Tensor): Their rows. Shape: (negatives, width).
+    word_rows (Tensor): The rows of the text's own words, among which all targets are. Shape: (batch, seq, width).
+    """
+
+    negatives: Negatives
+    negative_rows: Tensor
+    word_rows: Tensor
+
+
 class ContextDecoder(nn.Module):
     """A GRU that unrolls a position's features into the `dec_len` words after it.
 
@@ -55,25 +70,36 @@ class ContextDecoder(nn.Module):
         outputs = gru(self.gru, inputs, features.flatten(0, 1), is_train=self.training)
         return outputs.unflatten(0, features.shape[:2])
 
-    def targets(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """The words after each position. Shape: (batch, positions, dec_len)."""
-        steps = [ids[:, positions + step] for step in range(1, self.config.dec_len + 1)]
+    def targets(self, values: Tensor, positions: Tensor) -> Tensor:
+        """What stands at the words after each position: ids, masks or rows. Shape: (batch, positions, dec_len, ...)."""
+        steps = [values[:, positions + step] for step in range(1, self.config.dec_len + 1)]
         return torch.stack(steps, dim=2)
 
 
-def target_losses(outputs: Tensor, targets: Tensor, table: Tensor, *, negatives: Optional[Negatives] = None) -> Tensor:
-    """Cross-entropy of each target, in nats.
+def target_losses(outputs: Tensor, targets: Tensor, table: Tensor) -> Tensor:
+    """Cross-entropy of each target over the whole vocabulary, in nats.
 
     outputs (Tensor): Shape: (targets, width).
     targets (Tensor): Word ids. Shape: (targets,).
     table (Tensor): Embeddings that serve as the soft-max's weights. Shape: (vocab, width).
-    negatives (Optional[Negatives]): None: exact, over the whole vocabulary. Else sampled soft-max (Jean et al. 2015):
-        logits are corrected by the log of each word's expected count, and negatives that hit the target are left out.
     RETURNS (Tensor): Shape: (targets,).
     """
-    if negatives is None:
-        return F.cross_entropy(at_least_float32(linear(outputs, table)), targets, reduction="none")
-    sampled = at_least_float32(linear(outputs, table[negatives.ids])) - negatives.log_expected[negatives.ids]
-    sampled = sampled.masked_fill(negatives.ids == targets[:, None], float("-inf"))  # (targets, negatives)
-    own = at_least_float32((outputs * table[targets]).sum(-1)) - negatives.log_expected[targets]  # (targets,)
-    return torch.logsumexp(torch.cat([own[:, None], sampled], dim=1), dim=1) - own
+    return F.cross_entropy(at_least_float32(linear(outputs, table)), targets, reduction="none")
+
+
+def sampled_losses(outputs: Tensor, targets: Tensor, own_rows: Tensor, sample: "SampledRows") -> Tensor:
+    """Cross-entropy of each target over itself and a sample of the vocabulary, in nats (Jean et al. 2015).
+
+    Logits are corrected by the log of each word's expected count; a negative that is the target is left out.
+
+    outputs (Tensor): Shape: (targets, width).
+    targets (Tensor): Word ids. Shape: (targets,).
+    own_rows (Tensor): The targets' rows of the table. Shape: (targets, width).
+    sample (SampledRows): The negatives and their rows.
+    RETURNS (Tensor): Shape: (targets,).
+    """
+    ids, log_expected = sample.negatives
+    others = at_least_float32(linear(outputs, sample.negative_rows)) - log_expected[ids]  # (targets, negatives)
+    others = others.masked_fill(ids == targets[:, None], float("-inf"))
+    own = at_least_float32((outputs * own_rows).sum(-1)) - log_expected[targets]  # (targets,)
+    return torch.logaddexp(own, others.logsumexp(1)) - own

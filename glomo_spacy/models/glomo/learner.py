@@ -15,7 +15,7 @@ from ..masking import checked_mask, reverse
 from ..processes import is_distributed, sum_over_processes
 from .blocks import Block, encode, layer_blocks
 from .config import GlomoConfig
-from .decoder import ContextDecoder, Negatives, target_losses
+from .decoder import ContextDecoder, Negatives, SampledRows, sampled_losses, target_losses
 from .feature_predictor import FeaturePredictor
 from .graph import GraphPredictor, fixed_graphs
 
@@ -158,10 +158,13 @@ class GlomoModel(nn.Module):
         """
         mask = checked_mask(ids, mask)
         self._check_positions(positions, ids.shape[1])
-        embeddings = self._embed(ids, mask)
-        left = self._half_losses(self.left, ids, embeddings, mask, positions[0], negatives)
+        sample = None if negatives is None else self._sample_rows(ids, negatives)
+        embeddings = self._embed(ids, mask, sample)
+        left = self._half_losses(self.left, ids, embeddings, mask, positions[0], sample)
+        if sample is not None:
+            sample = sample._replace(word_rows=reverse(sample.word_rows, mask))
         mirrored = reverse(ids, mask), reverse(embeddings, mask)
-        right = self._half_losses(self.right, *mirrored, mask, positions[1], negatives)
+        right = self._half_losses(self.right, *mirrored, mask, positions[1], sample)
         return [left, right]
 
     def _layers(self, ids: Tensor, mask: Optional[Tensor]) -> Iterator[Iterator[Block]]:
@@ -185,12 +188,16 @@ class GlomoModel(nn.Module):
         embeddings: Tensor,
         mask: Optional[Tensor],
         positions: Tensor,
-        negatives: Optional[Negatives],
+        sample: Optional[SampledRows],
     ) -> Tuple[Tensor, Tensor]:
         top = half(embeddings, mask, positions=positions)[-1]  # (batch, positions, width)
         outputs = half.decoder(top, embeddings, positions)  # (batch, positions, dec_len, width)
         targets = half.decoder.targets(ids, positions)  # (batch, positions, dec_len)
-        losses = target_losses(outputs.flatten(0, 2), targets.flatten(), self.embedding.weight, negatives=negatives)
+        if sample is None:
+            losses = target_losses(outputs.flatten(0, 2), targets.flatten(), self.embedding.weight)
+        else:
+            own_rows = half.decoder.targets(sample.word_rows, positions)  # (batch, positions, dec_len, width)
+            losses = sampled_losses(outputs.flatten(0, 2), targets.flatten(), own_rows.flatten(0, 2), sample)
         losses = losses.view_as(targets)
         if mask is None:
             counts = torch.full_like(losses[0, 0], targets.shape[0] * targets.shape[1])
@@ -198,8 +205,19 @@ class GlomoModel(nn.Module):
         is_real = half.decoder.targets(mask, positions)  # (batch, positions, dec_len)
         return (losses * is_real).sum((0, 1)), is_real.sum((0, 1)).to(losses)
 
-    def _embed(self, ids: Tensor, mask: Optional[Tensor]) -> Tensor:
-        """Embeddings, zero at padding, whose gradients count only real tokens. Shape: (batch, seq, width)."""
+    def _sample_rows(self, ids: Tensor, negatives: Negatives) -> SampledRows:
+        """Read the rows of a text's words and of the negatives, for use as soft-max weights."""
+        rows = F.embedding(torch.cat([ids.flatten(), negatives.ids]), self.embedding.weight)
+        word_rows, negative_rows = rows.split([ids.numel(), len(negatives.ids)])
+        return SampledRows(negatives, negative_rows, word_rows.view(*ids.shape, self.config.width))
+
+    def _embed(self, ids: Tensor, mask: Optional[Tensor], sample: Optional[SampledRows] = None) -> Tensor:
+        """Embeddings, zero at padding, whose gradients count only real tokens. Shape: (batch, seq, width).
+
+        sample (Optional[SampledRows]): Rows already read, used unless their gradients would be scaled.
+        """
+        if sample is not None and not self.config.scale_grad_by_freq:
+            return sample.word_rows if mask is None else sample.word_rows * mask[:, :, None]
         if mask is None:
             return self._embed_words(ids)
         embedded = self.embedding.weight.new_zeros(*ids.shape, self.config.width)
