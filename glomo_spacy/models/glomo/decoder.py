@@ -4,7 +4,7 @@ Source: Yang et al. 2018, section 3.1, equation 2 (unit-level objective with seq
 the embedding table and has no bias.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
