@@ -1,4 +1,4 @@
-"""A text of 100,000 tokens: bounded memory and linear time, measured in a process of its own."""
+"""A text of 100,000 tokens in bounded memory, measured in a process of its own."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any, Dict
 import pytest
 
 MEASURE = """
-import json, sys, time, spacy, torch
+import json, sys, spacy, torch
 from pathlib import Path
 from spacy.tokens import Doc
 torch.set_num_threads(1)
@@ -22,16 +22,13 @@ def memory(name):  # MiB
 nlp = spacy.blank("en")
 component = nlp.add_pipe("glomo_graph")
 words = "Marie Curie won two Nobel prizes because she discovered radium and polonium in 1898 .".split()
-docs = {n: Doc(nlp.vocab, words=(words * n)[:n]) for n in (1_000, 50_000, 100_000)}
+docs = {n: Doc(nlp.vocab, words=(words * n)[:n]) for n in (1_000, 100_000)}
 component(docs[1_000])
-seconds = {}
-for n in (50_000, 100_000):
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before, start = memory("VmRSS"), time.process_time()
-    component(docs[n])
-    seconds[n], growth = time.process_time() - start, memory("VmHWM") - before
+Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+before = memory("VmRSS")
+component(docs[100_000])
 edges = len(docs[100_000]._.glomo_graph.weights)
-print(json.dumps({"growth": growth, "ratio": seconds[100_000] / seconds[50_000], "edges": edges}))
+print(json.dumps({"growth": memory("VmHWM") - before, "edges": edges}))
 """
 
 
@@ -44,8 +41,7 @@ def measured() -> Dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux's /proc")
-def test_a_text_of_100_000_tokens_takes_bounded_memory_and_linear_time() -> None:
+def test_a_text_of_100_000_tokens_takes_bounded_memory() -> None:
     found = measured()
     assert 100_000 < found["edges"] <= 16 * 100_000
     assert found["growth"] < 1500, found  # MiB; a dense graph alone would take 40,000
-    assert found["ratio"] < 2.5, found  # processor time of the double length
