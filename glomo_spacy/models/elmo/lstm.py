@@ -1,0 +1,152 @@
+"""Stacked LSTMs with projection, clipping and skip connections: one direction of a biLM.
+
+Source: Peters et al. 2018 (arXiv 1802.05365), section 3.4; bilm-tf `bilm/model.py`; Sak et al. 2014 for the projection.
+With x_t a layer's input, r_(t-1) its last projected output and c_(t-1) its last cell, all products with biases:
+
+    i, j, f, o = W x_t + R r_(t-1) + b                      input, candidate, forget, output: the order of the weights
+    c_t = clip(sigma(f + forget_bias) c_(t-1) + sigma(i) tanh(j), cell_clip)
+    r_t = clip(P (sigma(o) tanh(c_t)), proj_clip)
+    y_t = r_t + x_t from the second layer on, else r_t      r_t recurs, y_t is put out
+"""
+
+import math
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple, Type
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..products import linear
+
+if TYPE_CHECKING:
+    from .config import ElmoConfig
+
+
+class State(NamedTuple):
+    """What a stack remembers of each row.
+
+    hidden (Tensor): Clipped projections r, without the skip connection. Shape: (layers, batch, projection).
+    cell (Tensor): Clipped cells c. Shape: (layers, batch, cell_width).
+    """
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class ProjectedLSTM(nn.Module):
+    """One layer.
+
+    config (ElmoConfig): Widths, clips and forget bias.
+
+    Parameters, with the HDF5 variables of bilm-tf they equal by cutting and transposing alone (P = `projection_width`):
+
+        input_weight (4 * cell, P)     W_0[:P].T
+        hidden_weight (4 * cell, P)    W_0[P:].T
+        bias (4 * cell)                B, the forget bias not added
+        projection (P, cell)           W_P_0.T
+    """
+
+    def __init__(self, config: "ElmoConfig") -> None:
+        super().__init__()
+        width, cell = config.projection_width, config.cell_width
+        self.cell_clip, self.proj_clip = config.cell_clip, config.proj_clip
+        self.forget_bias = config.forget_bias
+        self.input_weight = nn.Parameter(torch.empty(4 * cell, width))
+        self.hidden_weight = nn.Parameter(torch.empty(4 * cell, width))
+        self.bias = nn.Parameter(torch.zeros(4 * cell))
+        self.projection = nn.Parameter(torch.empty(width, cell))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot's uniform law over the joined weight of input and state, as TensorFlow initialised it."""
+        n_gates, width = self.input_weight.shape
+        for weight in (self.input_weight, self.hidden_weight):
+            nn.init.uniform_(weight, -math.sqrt(6 / (2 * width + n_gates)), math.sqrt(6 / (2 * width + n_gates)))
+        nn.init.xavier_uniform_(self.projection)
+
+    def forward(
+        self, inputs: Tensor, hidden: Tensor, cell: Tensor, *, mask: Optional[Tensor] = None
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Run over whole sequences.
+
+        inputs (Tensor): Shape: (seq, batch, projection).
+        hidden, cell (Tensor): The state before. Shapes: (batch, projection), (batch, cell_width).
+        mask (Optional[Tensor]): True for real tokens, padding at the right. Shape: (seq, batch).
+        RETURNS (Tuple[Tensor, Tensor, Tensor]): Outputs r, 0 at padding, (seq, batch, projection); the state after.
+        """
+        from_inputs = linear(inputs, self.input_weight, self.bias)  # (seq, batch, 4 * cell)
+        outputs = []
+        for step, gates in enumerate(from_inputs):
+            candidate, new_cell = self._step(gates, hidden, cell)
+            if mask is None:
+                hidden, cell = candidate, new_cell
+                outputs.append(hidden)
+            else:
+                real = mask[step, :, None]  # (batch, 1)
+                hidden, cell = torch.where(real, candidate, hidden), torch.where(real, new_cell, cell)
+                outputs.append(candidate * real)
+        return (torch.stack(outputs) if outputs else inputs), hidden, cell
+
+    def _step(self, from_input: Tensor, hidden: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor]:
+        gates = from_input + linear(hidden, self.hidden_weight)
+        write, candidate, keep, read = gates.chunk(4, dim=-1)  # (batch, cell_width) each
+        cell = torch.sigmoid(keep + self.forget_bias) * cell + torch.sigmoid(write) * torch.tanh(candidate)
+        cell = _clip(cell, self.cell_clip)
+        hidden = _clip(linear(torch.sigmoid(read) * torch.tanh(cell), self.projection), self.proj_clip)
+        return hidden, cell
+
+
+# A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.
+CELLS: Dict[str, Type[nn.Module]] = {"lstm": ProjectedLSTM}
+
+
+class LSTMStack(nn.Module):
+    """Layers above each other, in the reading order of one direction.
+
+    config (ElmoConfig): Also number of layers, dropout, skip connections and the kind of cell.
+
+    Parameters: `layers.{i}.` and those of the cell.
+    """
+
+    def __init__(self, config: "ElmoConfig") -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(CELLS[config.cell](config) for _ in range(config.n_layers))
+
+    def forward(
+        self, inputs: Tensor, *, mask: Optional[Tensor] = None, state: Optional[State] = None
+    ) -> Tuple[List[Tensor], State]:
+        """Run every layer over whole sequences.
+
+        inputs (Tensor): Token vectors. Shape: (batch, seq, projection).
+        mask (Optional[Tensor]): True for real tokens, padding at the right. Shape: (batch, seq).
+        state (Optional[State]): Each row's state before its first token. None: zero.
+        RETURNS (Tuple[List[Tensor], State]): Each layer's outputs, 0 at padding, (batch, seq, projection); the state
+            after each row's last real token.
+        """
+        state = self.initial_state(inputs) if state is None else state
+        times = inputs.transpose(0, 1)  # (seq, batch, projection)
+        real = None if mask is None else mask.transpose(0, 1)
+        layers: List[Tensor] = []
+        ends = []
+        for index, layer in enumerate(self.layers):
+            # bilm-tf also adds the dropped input in the skip connection.
+            times = F.dropout(times, self.config.dropout, training=self.training)
+            outputs, hidden, cell = layer(times, state.hidden[index], state.cell[index], mask=real)
+            if index and self.config.use_skip_connections:
+                outputs = outputs + (times if real is None else times * real[:, :, None])
+            layers.append(outputs.transpose(0, 1))
+            ends.append((hidden, cell))
+            times = outputs
+        return layers, State(*map(torch.stack, zip(*ends)))
+
+    def initial_state(self, inputs: Tensor) -> State:
+        """Zeros, in the type and on the device of `inputs` (batch, …)."""
+        shape = self.config.n_layers, len(inputs)
+        return State(
+            inputs.new_zeros(*shape, self.config.projection_width), inputs.new_zeros(*shape, self.config.cell_width)
+        )
+
+
+def _clip(values: Tensor, limit: Optional[float]) -> Tensor:
+    return values if limit is None else values.clamp(-limit, limit)
