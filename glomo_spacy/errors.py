@@ -43,6 +43,21 @@ class Errors(metaclass=_WithCodes):
     G041 = "{path} has weights that are no finite numbers, in: {names}. The run diverged; use an earlier checkpoint."
     G042 = "{path} is missing, but listed in {record}. Copy or make the directory again."
     G043 = "{path} has SHA-256 {found}, but {record} lists {expected}. The file was changed or damaged; copy it again."
+    G044 = "Sentence {place} must be a list of tokens, but is {value}. Split it first, e.g. [token.text for token in nlp(text)]."
+    G045 = "Token {position} of sentence {place} must be a str, but is of type {kind}."
+    G046 = "{value!r} is neither a packaged model ({packaged}) nor a checkpoint directory."
+    G047 = "{path} holds features that were made otherwise: {changes}. Restore these, choose another place, or start afresh with --force."
+    G048 = 'This needs {package}, which is not installed: pip install "glomo-spacy[{extra}]"'
+    G049 = "--part = {value!r} must name one part of several, such as 2/8: from 1/8 to 8/8."
+    G050 = "{path} exists and holds no features, so it is left as it is. Choose another place."
+    G051 = "A process that extracted features ended with {code}. It may have run out of memory: use fewer processes (-p) or smaller --shard-tokens. Finished shards are kept; run the same command again."
+    G052 = "{word!r} is no word of the query. Its words: {words}."
+    G053 = "{path} lacks {n_missing} of {n_shards} shards. Finish it: run the same extract command again."
+    G054 = "There are no words to show. Give at least one sentence."
+    G055 = "{name} must be {expected}, but there are {found}."
+    G056 = "{path} must end in {suffixes}."
+    G057 = "{path} was extracted with other weights than {model}. Give the model it was made with (--pretrained)."
+    G058 = "{path} is damaged: {reason}. Remove it and run extract again."
 
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "
@@ -51,6 +66,11 @@ class Errors(metaclass=_WithCodes):
     G011 = 'There is no graph {name!r}. Available: {options}. All graphs are kept with keep="all".'
     G012 = 'This needs {package}, which is not installed: pip install "glomo-spacy[viz]"'
     G013 = "The arrays of a relational graph do not fit together: {reason}."
+
+    G014 = "An alphabet must be a list of different single characters, at most 65,529, but has {found}."
+    G015 = "The [indexer] section has {found}, but an indexer of kind {kind!r} is needed, with {names}."
+    G016 = "A vocabulary must begin with the lines <S>, </S> and <UNK> and list each word once, but has {found}. Use the vocab.txt as it was written, most frequent words first."
+    G017 = "Expected a list of sentences, each a list of tokens, but found {found!r}. Split text into tokens first."
 
     # --- G1xx: configuration -----------------------------------------------------------------------------------------
     G120 = (
@@ -86,6 +106,12 @@ class Errors(metaclass=_WithCodes):
     G136 = "GraphTransfer has no weights yet. Call nlp.initialize, or load a trained pipeline, before using it."
     G137 = "GraphTransfer was stored with {found}, but the config says {expected}. Use the config it was trained with."
     G138 = "The tok2vec of GraphTransfer gives rows of width {found}, but width {expected} at initialisation."
+
+    G106 = "active = {found} must name at least one of the layers 0 to {last}."
+    G107 = "This biLM has no indexer, so it cannot read words. Load it from a checkpoint, or set its `indexer`."
+    G108 = "The indexer has {found} {units}, but the model's table has {expected}. Use the indexer the model was trained with."
+    G109 = "state = {state!r} is not known. Choose one of: {options}."
+    G110 = "There are {found} weights for {expected} layers. Give one per layer, the token vectors first."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
@@ -148,6 +174,10 @@ class Errors(metaclass=_WithCodes):
     G907 = "The position in the corpus cannot be restored: {name} was {found}, but is {expected}. Resume with the corpus and settings it was saved with."
     G908 = "{name} must be {expected}, but is {value!r}."
     G909 = "Nothing to verify with in {path}: {reason}. Expected lines of SHA-256 and path, or a directory with its own record."
+    G930 = "part = {value!r} is not known. Choose one of: {options}."
+    G931 = "There is no fold {fold} of {n_folds}. Folds count from 0, and there must be at least two."
+    G932 = "Labelled lines need a file for each of at least two classes, but found: {found}. Add lines to [corpora.….files]."
+    G933 = "{path} has {n_lines} lines, too few for {n_folds} folds. Lower n_folds, or raise limit."
 
 
 class Warnings(metaclass=_WithCodes):

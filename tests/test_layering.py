@@ -33,9 +33,9 @@ RANK = {unit: rank for rank, row in enumerate(ROWS) for unit in row}
 # Higher up in the table, but a world apart: they meet in a checkpoint directory only.
 APART = {("architectures", "training"), ("pipeline", "training")}
 
-# Where spaCy and Thinc may be imported: everything from `architectures` up, and the reading of raw text.
+# Where spaCy and Thinc may be imported: everything from `architectures` up, and the reading of texts.
 SPACY_UNITS = {"architectures", "pipeline", "cli"}
-SPACY_FILES = {"corpora/raw_text.py", "corpora/tokenizing.py"}
+SPACY_FILES = {"corpora/labelled_lines.py", "corpora/raw_text.py", "corpora/tokenizing.py"}
 
 
 def _imports(path: Path) -> Iterator[str]:
