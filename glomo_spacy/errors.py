@@ -58,6 +58,7 @@ class Errors(metaclass=_WithCodes):
     G056 = "{path} must end in {suffixes}."
     G057 = "{path} was extracted with other weights than {model}. Give the model it was made with (--pretrained)."
     G058 = "{path} is damaged: {reason}. Remove it and run extract again."
+    G059 = "{path} would hold {found:,} sentences, more than one safetensors file can list. Extract into a directory, or to .hdf5."
 
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "

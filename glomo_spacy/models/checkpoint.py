@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from ..files import atomic_directory, sha256_of
+from ..indexers import build_indexer
 from .registry import config_section, kind_of, new_model
 
 FORMAT_VERSION = 1
@@ -135,8 +136,11 @@ def take_apart(
 def build_model(checkpoint: Checkpoint, *, source: str = "the checkpoint") -> nn.Module:
     """Build the model of a checkpoint, in evaluation mode, float32, every weight accounted for.
 
+    A model that reads words itself gets the checkpoint's indexer.
+
     source (str): Named in errors.
-    RAISES: ValueError G100 for an unknown kind or setting, G202 with the lists of names that do not fit.
+    RAISES: ValueError G100 for an unknown kind or setting, G202 with the lists of names that do not fit, G014-G016 and
+        G108 for an indexer that does not fit.
     """
     model = new_model(checkpoint.kind, checkpoint.model)
     expected = model.state_dict()
@@ -154,6 +158,8 @@ def build_model(checkpoint: Checkpoint, *, source: str = "the checkpoint") -> nn
         )
         raise ValueError(message)
     model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
+    if hasattr(model, "attach_indexer") and checkpoint.indexer:
+        model.attach_indexer(build_indexer(checkpoint.indexer, checkpoint.vocab or []))
     return model.eval()
 
 

@@ -11,6 +11,7 @@ from ..errors import Errors
 # kind: (module, model class, config class)
 KINDS: Dict[str, Tuple[str, str, str]] = {
     "glomo": ("glomo_spacy.models.glomo", "GlomoModel", "GlomoConfig"),
+    "elmo": ("glomo_spacy.models.elmo", "BiLM", "ElmoConfig"),
 }
 
 
@@ -38,7 +39,11 @@ def kind_of(model: nn.Module) -> str:
 def config_section(model: nn.Module) -> Dict[str, Any]:
     """A model's config as a `[model]` section; tuples become lists, which configs can hold."""
     config: Any = model.config
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+    return {name: _as_lists(value) for name, value in asdict(config).items()}
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _classes(kind: str) -> Tuple[Any, Any]:

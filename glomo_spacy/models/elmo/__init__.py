@@ -1,0 +1,22 @@
+"""ELMo: bidirectional language models whose layers are features (Peters et al. 2018)."""
+
+from .bilm import BiLM, BiLMState
+from .char_cnn import CharCNN, Highway
+from .config import ElmoConfig
+from .lstm import CELLS, LSTMStack, State
+from .scalar_mix import ScalarMix
+from .softmax import AdaptiveSoftmax, FullSoftmax
+
+__all__ = [
+    "CELLS",
+    "AdaptiveSoftmax",
+    "BiLM",
+    "BiLMState",
+    "CharCNN",
+    "ElmoConfig",
+    "FullSoftmax",
+    "Highway",
+    "LSTMStack",
+    "ScalarMix",
+    "State",
+]
