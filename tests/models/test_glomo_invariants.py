@@ -8,7 +8,7 @@ from torch import Tensor
 
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 from glomo_spacy.models.glomo.config import FEATURE_PREDICTORS
-from glomo_spacy.models.glomo.graph import SPARSITY_CLASSES, normalize_squares
+from glomo_spacy.models.glomo.graph import SPARSITY_CLASSES, NormalizedSquares
 
 SPARSITIES = list(SPARSITY_CLASSES)
 EXTENSIONS: List[Dict[str, Any]] = [
@@ -151,12 +151,23 @@ def test_top_k_keeps_the_largest_squares() -> None:
 
 
 def test_denominator_is_the_sum_of_squares() -> None:
-    assert normalize_squares(torch.tensor([3.0, 4.0])).tolist() == pytest.approx([0.36, 0.64])
+    scores, allowed = torch.tensor([4.0, 5.0, 9.0]), torch.tensor([True, True, False])
+    weights = NormalizedSquares.apply(scores, torch.tensor(1.0), allowed, True)
+    assert weights.tolist() == pytest.approx([0.36, 0.64, 0.0])
+
+
+@pytest.mark.parametrize("is_rectified", [True, False])
+def test_gradient_of_normalized_squares_equals_finite_differences(is_rectified: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn(2, 3, 5, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    thresholds = torch.randn(2, 3, 5, 1, dtype=torch.float64, generator=generator, requires_grad=True)
+    allowed = torch.ones(5, 5).tril(-1).bool()
+    assert torch.autograd.gradcheck(NormalizedSquares.apply, (scores, thresholds, allowed, is_rectified))
 
 
 def test_row_without_positive_score_is_zero_and_has_a_finite_gradient() -> None:
     scores = torch.zeros(1, 3, requires_grad=True)
-    graph = normalize_squares(scores)
+    graph = NormalizedSquares.apply(scores, None, torch.ones(3, dtype=torch.bool), True)
     graph.sum().backward()
     assert not graph.any()
     assert scores.grad is not None

@@ -6,11 +6,10 @@ strictly earlier tokens; the other direction is the same network on the reversed
 """
 
 import math
-from typing import Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, Optional, Tuple, Type
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..precision import at_least_float32
 from ..products import Linear
@@ -26,6 +25,8 @@ class Sparsity(nn.Module):
     config (GlomoConfig): Sizes and rates.
     """
 
+    is_rectified = True
+
     def __init__(self, config: GlomoConfig) -> None:
         super().__init__()
         self.config = config
@@ -40,26 +41,22 @@ class Sparsity(nn.Module):
         layer (int): Which layer's parameters to use.
         RETURNS (Tensor): Rows sum to 1, or to 0 when nothing is attended. Shape: (batch, heads, receiver, source).
         """
-        positive = self.rectify(scores, queries, layer) * allowed
-        return normalize_squares(at_least_float32(positive))
+        weights: Tensor = NormalizedSquares.apply(scores, self.threshold(queries, layer), allowed, self.is_rectified)
+        return weights
 
-    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
-        """The part of the scores that counts, before squaring. Shapes as in `forward`."""
-        raise NotImplementedError
+    def threshold(self, queries: Tensor, layer: int) -> Optional[Tensor]:
+        """What is taken from the scores of each row first. Shape: () or (batch, heads, receiver, 1); None: nothing."""
+        return None
 
 
 class Square(Sparsity):
     """No rectifier: every earlier token counts with its squared score (published `sparse_mode 0`)."""
 
-    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
-        return scores
+    is_rectified = False
 
 
 class ReLU(Sparsity):
     """Only positive scores count (published `sparse_mode 1`)."""
-
-    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
-        return F.relu(scores)
 
 
 class ShiftedReLU(Sparsity):
@@ -69,8 +66,8 @@ class ShiftedReLU(Sparsity):
         super().__init__(config)
         self.shift = nn.Parameter(torch.full((config.n_layers,), 1e-4))
 
-    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
-        return F.relu(scores - self.shift[layer])
+    def threshold(self, queries: Tensor, layer: int) -> Optional[Tensor]:
+        return self.shift[layer]
 
 
 class Threshold(Sparsity):
@@ -80,8 +77,9 @@ class Threshold(Sparsity):
         super().__init__(config)
         self.thresholds = nn.ModuleList(nn.Linear(config.key_width, 1) for _ in range(config.n_layers))
 
-    def rectify(self, scores: Tensor, queries: Tensor, layer: int) -> Tensor:
-        return F.relu(scores - self.thresholds[layer](queries))  # (…, receiver, 1) is taken from each row
+    def threshold(self, queries: Tensor, layer: int) -> Optional[Tensor]:
+        threshold: Tensor = self.thresholds[layer](queries)  # (batch, heads, receiver, 1)
+        return threshold
 
 
 class TopK(Sparsity):
@@ -122,6 +120,40 @@ SPARSITY_CLASSES: Dict[str, Type[Sparsity]] = {
     "threshold": Threshold,
     "softmax": Softmax,
 }
+
+
+class NormalizedSquares(torch.autograd.Function):
+    """ReLU(score - threshold)^2 divided by its row's sum (Yang et al. 2018, equation 1), with its gradient by hand.
+
+    The scores are the largest arrays of a training step; a dozen separate operations would make as many of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, threshold: Optional[Tensor], allowed: Tensor, is_rectified: bool) -> Tensor:
+        kept = at_least_float32(scores)
+        if threshold is not None:
+            kept = kept - threshold.to(kept.dtype)
+        if is_rectified:
+            kept = kept.clamp_(min=0.0) if threshold is not None else kept.clamp(min=0.0)
+        kept = kept * allowed if kept is scores else kept.mul_(allowed)
+        weights = kept * kept
+        total = weights.sum(-1, keepdim=True).add_(EPSILON)  # (batch, heads, receiver, 1)
+        weights.div_(total)
+        ctx.save_for_backward(kept, weights, total)
+        ctx.score_dtype = scores.dtype
+        ctx.threshold = None if threshold is None else (threshold.shape, threshold.dtype)
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tuple[Optional[Tensor], ...]:
+        kept, weights, total = ctx.saved_tensors  # all zero where a score does not count, and so is its gradient
+        inner = torch.linalg.vecdot(gradient, weights).unsqueeze(-1)  # (batch, heads, receiver, 1)
+        d_scores = (gradient - inner).mul_(kept).mul_(2.0 / total)
+        d_threshold = None
+        if ctx.threshold is not None:
+            shape, dtype = ctx.threshold
+            d_threshold = -d_scores.sum(-1, keepdim=True).sum_to_size(shape).to(dtype)
+        return d_scores.to(ctx.score_dtype), d_threshold, None, None
 
 
 class GraphPredictor(nn.Module):
@@ -230,9 +262,3 @@ def window_graphs(config: GlomoConfig, distance: Tensor, allowed: Tensor) -> Ten
     near = [allowed if window == WHOLE_PAST else allowed & (distance <= window) for window in config.fixed_windows]
     weights = torch.cat(near, dim=1).float()
     return weights / weights.sum(-1, keepdim=True).clamp(min=1.0)
-
-
-def normalize_squares(weights: Tensor) -> Tensor:
-    """Square and divide each row by its sum (Yang et al. 2018, equation 1). Any shape, rows last."""
-    squares = weights.square()
-    return squares / (squares.sum(-1, keepdim=True) + EPSILON)
