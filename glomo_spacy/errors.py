@@ -30,6 +30,10 @@ class Errors(metaclass=_WithCodes):
     G007 = '{path}, line {line}: expected a JSON object with a string "text".'
     G008 = "There is no tokeniser for the language {lang!r}: {reason}"
     G009 = "{n_held_out} of {n_documents} documents cannot be held out: at least one must be left for training. Documents are separated by {documents!r}; see --documents, --dev-documents and --dev-fraction."
+    G018 = "{option} is for --format {belongs}, but the format is {format}. Leave it out, or change the format."
+    G019 = "--dev gives the held-out text, so {option} has nothing to divide. Leave one of the two out."
+    G020 = "{path} is both in the text and in --dev, but held-out text must not be trained on. Name it once."
+    G021 = "The words of {path} do not stand by falling count: {example}. Sampled softmax takes the place of a word for its rank; sort the vocabulary, most frequent words first."
     G030 = "Each graph needs one row and one column per word: expected {expected}, but found {found}."
     G031 = "Weights of a graph must lie between 0 and 1, but one is {weight}."
     G032 = "There are {found} graph names for {expected} graphs. Give one name per graph."
@@ -114,6 +118,23 @@ class Errors(metaclass=_WithCodes):
     G109 = "state = {state!r} is not known. Choose one of: {options}."
     G110 = "There are {found} weights for {expected} layers. Give one per layer, the token vectors first."
 
+    G160 = (
+        "{later!r} stands after {name!r} and would overwrite its vectors in doc.tensor. Place {name!r} behind it, or let one "
+        "component give both by glomo_spacy.Concat.v1."
+    )
+    G161 = (
+        "{component!r} listens to {upstream!r}, but would read the vectors of {name!r}, which stands between them. Place "
+        "{name!r} behind {component!r}, or let one component give both by glomo_spacy.Concat.v1."
+    )
+    G162 = (
+        'sentences = "require", but there are no sentence boundaries in: {text!r}. Place a component that sets them (sentencizer, '
+        'senter, parser) before this one, in training also under annotating_components, or set sentences = "use".'
+    )
+    G163 = "{path} gives vectors of width {found}, but the config says width {expected}. Set width to {found}, or to null."
+    G164 = "ELMo's layers belong to {found} tokens, but the Doc now has {expected} or has other boundaries. Place {name} after the component that retokenizes."
+    G165 = 'state = "carry" makes each result depend on earlier texts and is no ground to train on. Set trainable = false, or state = "zero".'
+    G166 = "{name!r} needs a model of glomo_spacy.Elmo.v1 to keep layers, but got {found!r}."
+
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
     G201 = "{path} cannot be read as safetensors ({reason}). The file is truncated or of another format; copy or train it again."
@@ -179,6 +200,7 @@ class Errors(metaclass=_WithCodes):
     G931 = "There is no fold {fold} of {n_folds}. Folds count from 0, and there must be at least two."
     G932 = "Labelled lines need a file for each of at least two classes, but found: {found}. Add lines to [corpora.….files]."
     G933 = "{path} has {n_lines} lines, too few for {n_folds} folds. Lower n_folds, or raise limit."
+    G920 = "{path} is a corpus of {found}, but {expected} are needed here. Make one with: glomo-spacy prepare TEXT OUTPUT --format {expected}"
 
 
 class Warnings(metaclass=_WithCodes):

@@ -1,8 +1,9 @@
 """Between Docs and networks: windows of tokens, batches of similar length, padding, and every way back.
 
 This is the only place that pads. Networks never see whitespace tokens: they get no id, and their rows come back as
-zeros, so that a space more or less changes no other token. A text is cut into windows by its own tokens only and each
-window is computed as if alone, so that a result depends neither on batch mates nor on their order.
+zeros, so that a space more or less changes no other token. A text is cut into windows by its own tokens, and sentences
+where a network reads by sentence; each window is computed as if alone, so that a result depends neither on batch mates
+nor on their order.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from thinc.types import Floats3d
 from thinc.util import get_array_module
 from torch import Tensor
 
+from ..errors import Errors
 from ..indexers import WordIndexer
 from .types import WindowIds
 
@@ -57,14 +59,26 @@ class Window:
         return slice(int(first), int(last))
 
 
-def doc_windows(docs: Sequence[Doc]) -> List[Window]:
+def doc_windows(
+    docs: Sequence[Doc], *, sentences: str = "ignore", max_window: Optional[int] = MAX_WINDOW
+) -> List[Window]:
     """Cut Docs into windows; a Doc of up to 400 tokens is one, an empty Doc is one empty window.
 
     docs (Sequence[Doc]): Any lengths. Whitespace tokens are not counted.
+    sentences (str): "ignore": the whole Doc is cut. "use": each sentence is cut as if it were a Doc; a Doc without
+        sentence boundaries is one sentence. "require": the same, but such a Doc is an error.
+    max_window (Optional[int]): What is longer is cut. None: nothing is.
     RETURNS (List[Window]): In the order of the Docs, at least one each. A longer Doc has windows of 200 tokens that
         start every 100, the last one ending with the text; each row counts in the window where it is most central.
+    RAISES: ValueError G162 if sentence boundaries are required and missing.
     """
-    return [window for index, doc in enumerate(docs) for window in _cut(doc, index)]
+    windows = []
+    for index, doc in enumerate(docs):
+        tokens = np.flatnonzero(doc.to_array("IS_SPACE") == 0)  # (seen,)
+        for start, end in pairwise(_sentence_bounds(doc, sentences)):
+            first, last = np.searchsorted(tokens, (start, end))
+            windows += _cut(tokens[first:last], index, (start, end), max_window)
+    return windows
 
 
 def window_ids(docs: Sequence[Doc], windows: Sequence[Window], indexer: WordIndexer) -> WindowIds:
@@ -145,14 +159,27 @@ def expand_graphs(graphs: Floats3d, window: Window) -> Floats3d:
     return expanded
 
 
-def _cut(doc: Doc, index: int) -> List[Window]:
-    tokens = np.flatnonzero(doc.to_array("IS_SPACE") == 0)  # (seen,)
-    if len(tokens) <= MAX_WINDOW:
-        return [Window(index, 0, len(doc), 0, len(doc), tokens)]
+def _sentence_bounds(doc: Doc, sentences: str) -> List[int]:
+    """Where sentences begin, and the end of the Doc; at least one sentence, which may be empty."""
+    if sentences == "ignore":
+        return [0, len(doc)]
+    if not doc.has_annotation("SENT_START"):
+        if sentences == "require":
+            raise ValueError(Errors.G162.format(text=doc.text[:40]))
+        return [0, len(doc)]
+    return [0, *(sentence.start for sentence in doc.sents if sentence.start), len(doc)]
+
+
+def _cut(
+    tokens: npt.NDArray[np.int64], index: int, bounds: Tuple[int, int], max_window: Optional[int]
+) -> List[Window]:
+    """The windows of a part of a Doc, of which the network sees `tokens`."""
+    if max_window is None or len(tokens) <= max_window:
+        return [Window(index, *bounds, *bounds, tokens)]
     starts = [*range(0, len(tokens) - LONG_WINDOW, STRIDE), len(tokens) - LONG_WINDOW]  # positions in `tokens`
     # A row belongs to the window whose centre is nearest; halfway between two centres begins the later one's share.
-    shares = [0, *((first + second + LONG_WINDOW) // 2 for first, second in pairwise(starts)), len(tokens)]
-    row_bounds = [0, *(int(tokens[share]) for share in shares[1:-1]), len(doc)]  # positions in the Doc
+    shares = [(first + second + LONG_WINDOW) // 2 for first, second in pairwise(starts)]
+    row_bounds = [bounds[0], *(int(tokens[share]) for share in shares), bounds[1]]  # positions in the Doc
     windows = []
     for start, (row_start, row_end) in zip(starts, pairwise(row_bounds)):
         seen = tokens[start : start + LONG_WINDOW]
