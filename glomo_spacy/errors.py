@@ -102,6 +102,8 @@ class Errors(metaclass=_WithCodes):
     G145 = "[pretraining] sets no budget. Give at least one of max_epochs, max_steps, max_tokens, max_seconds."
     G146 = "[model] must not set vocab_size: it is the number of words of the prepared corpus."
     G147 = "paths.{name} is not set. Give it in the config or with --paths.{name} DIRECTORY."
+    G154 = "The model has no soft-max: it was exported for use. Take the checkpoint of the training run (model-best), or set model.softmax."
+    G155 = "Negatives need model.softmax = \"full\", but it is {softmax!r}. Set pretraining.objective.n_negatives to null, or the soft-max to full."
     G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."
     G131 = "The word vectors are {found} wide, but the model was initialised with {expected}. Load the table it was trained with."
     G132 = "Concat needs at least one tok2vec, but got none. Add a section [….tok2vecs.NAME] for each."
@@ -146,6 +148,18 @@ class Errors(metaclass=_WithCodes):
     G207 = (
         "{path} is not a checkpoint and not empty, so it is not replaced by one. Give another directory, or remove it."
     )
+    G208 = "{path} is not a file. Give an HDF5 file, for example the weights of a biLM."
+    G209 = "{path} cannot be read as HDF5: {reason}. The file is truncated, damaged or of another format; copy it again."
+    G210 = "{path} has a {found} at {name!r}. Links are not followed: give a file that holds its data itself."
+    G211 = "{path} holds {name!r} as {found}, but 32-bit floats are expected."
+    G212 = "{path} claims {name!r} in a way that is not read: {found}. Store it plainly, for example with h5repack -f NONE."
+    G213 = "{path} is not the weights of a biLM, or not all of them. Missing: {missing}. Found: {found}."
+    G214 = "{path} does not fit {options}: {differences}. Give the options.json that the weights were written with."
+    G215 = "Arrays in {path} do not fit together: {shapes}. The file is damaged or no biLM's."
+    G216 = "{path} holds values that are not finite in {name!r}. The training it comes from diverged, or it is damaged."
+    G217 = "{path} is not the options.json of a biLM: {reason}."
+    G218 = "{path} has {found}. The characters of a biLM are 261, or 262 with a first row of zeros; another table has another meaning."
+    G219 = "{path} is missing. Sizes and clips of a biLM stand in its options.json: name it with --options."
     G220 = "{path} is not a file. Give a state dict as .safetensors or .pt."
     G221 = "{path} is not a plain state dict of tensors: {reason}. Save model.state_dict(), best as .safetensors."
     G222 = "{path} is not a GLoMo state dict: {name} is missing. Found: {found}."
@@ -156,6 +170,14 @@ class Errors(metaclass=_WithCodes):
     G227 = (
         "The soft-max weights in {path} differ from {name}. GLoMo shares one table; this file comes from another model."
     )
+    G228 = 'This needs h5py, which is not installed: pip install "glomo-spacy[hdf5]"'
+    G229 = "{path} cannot be written as a biLM of bilm-tf: {reason}."
+    G230 = "{path} takes words, so their list is needed: one per line, <S>, </S> and <UNK> first, {expected} in all{found}. Name it with --vocab."
+    G231 = "{path} is neither a biLM (weights.hdf5, options.json) nor empty, so it is not replaced by one. Give another directory, or remove it."
+    G232 = "Say once what to make: --from glomo or --from bilm (a foreign file to a checkpoint), --to bilm, or --export. Found: {found}."
+    G233 = "{options} cannot be used with {action}. It takes: {known}."
+    G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
+    G234 = "--from glomo needs {missing}: no tensor tells it."
 
     # --- G3xx: training ----------------------------------------------------------------------------------------------
     G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."

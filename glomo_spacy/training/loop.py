@@ -269,6 +269,7 @@ class Run:
         """Write everything the run needs to go on; every process adds its own part."""
         own = {
             "batches": self.objective.batches.state_dict(),
+            "objective": self.objective.state_dict(),
             "random": states.random_state(self.fabric.device),
             "meter": self._meter.state_dict(),
         }
@@ -300,6 +301,7 @@ class Run:
         self.schedule.load_state_dict(values["schedule"])
         own = values["ranks"][self.fabric.global_rank]
         self.objective.batches.load_state_dict(own["batches"])
+        self.objective.load_state_dict(own.get("objective", {}))
         self._meter.load_state_dict(own["meter"])
         states.set_random_state(own["random"], self.fabric.device)
 

@@ -16,6 +16,7 @@ Batch = Tuple[Tensor, ...]
 
 OBJECTIVES: Dict[str, Tuple[str, str]] = {
     "glomo": (".glomo", "GlomoObjective"),
+    "elmo": (".elmo", "ElmoObjective"),
 }
 
 
@@ -83,6 +84,13 @@ class Objective(ABC):
     @abstractmethod
     def evaluate(self, device: torch.device) -> Dict[str, Any]:
         """Measure `self.model`, in evaluation mode, on held-out text. Must hold `loss` and `perplexity`."""
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What this process's loss remembers from one batch to the next, in values that training state can hold."""
+        return {}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:  # noqa: B027  # most remember nothing
+        """Undo `state_dict`."""
 
     def warnings(self, measures: Dict[str, Any]) -> Optional[str]:
         """What is wrong with a model that gave these measures, in one line; raises if the run should stop."""

@@ -1,11 +1,11 @@
 """The output layers of a biLM: all words, a sample of them, or frequent words first.
 
-Source: the sampled soft-max of Jean et al. 2015 with log-uniform negatives as bilm-tf trains with (one weight matrix for
-both directions); the adaptive soft-max of Grave et al. 2017.
+Source: the sampled soft-max of Jean et al. 2015 with log-uniform negatives as bilm-tf trains with, one weight matrix
+for both directions; the adaptive soft-max of Grave et al. 2017.
 """
 
 import math
-from typing import NamedTuple, Optional, Sequence, Union
+from typing import Any, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from ..products import linear
 from .config import ElmoConfig
 
 _CHUNK = 1 << 24  # logits held at a time when no gradient is wanted, 64 MB
+_BLOCK = 1 << 18  # logits of a sampled soft-max computed at a time on a CPU, 1 MB
+_LOWEST = -1e30
 
 
 class Negatives(NamedTuple):
@@ -67,17 +69,16 @@ class FullSoftmax(nn.Module):
         negatives (Negatives): Shared by all targets.
         RETURNS (Tensor): Shape: (targets,).
         """
-        n_negatives = len(negatives.ids)
+        n_targets, n_negatives = len(targets), len(negatives.ids)
         ids = torch.cat([targets, negatives.ids])
         # One look-up: each would cost a gradient of the table's full size.
-        own_rows, rows = F.embedding(ids, self.weight).split([len(targets), n_negatives])
+        own_rows, rows = F.embedding(ids, self.weight).split([n_targets, n_negatives])
         offsets = self.bias[ids] - log_expected_counts(ids, negatives.n_draws, len(self.weight))
-        own = at_least_float32((at_least_float32(states) * own_rows).sum(-1)) + offsets[: len(targets)]  # (targets,)
-        others = at_least_float32(linear(states, rows)) + offsets[len(targets) :]  # (targets, negatives)
+        own = (at_least_float32(states) * own_rows).sum(-1) + offsets[:n_targets]  # (targets,)
         places = torch.searchsorted(negatives.ids, targets).clamp(max=n_negatives - 1)  # (targets,)
-        is_hit = negatives.ids[places] == targets
-        others = _leave_out(others, places, is_hit)
-        return F.softplus(others.logsumexp(1) - own)
+        hits = torch.where(negatives.ids[places] == targets, places, -1)
+        losses: Tensor = _SampledCrossEntropy.apply(states, rows, offsets[n_targets:], own, hits)
+        return losses
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -115,7 +116,9 @@ def build_softmax(config: ElmoConfig) -> Optional[Softmax]:
 
 
 def log_expected_counts(ids: Tensor, n_draws: Tensor, vocab_size: int) -> Tensor:
-    """Log of the chance that a word is among the negatives: 1 - (1 - q)^n with q = log((id + 2) / (id + 1)) / log(V + 1).
+    """Log of the chance that a word is among the negatives.
+
+    That is 1 - (1 - q)^n, where q = log((id + 2) / (id + 1)) / log(V + 1) is its share of each draw.
 
     ids (Tensor): Word ids, which are ranks by count. Shape: (words,).
     n_draws (Tensor): As in `Negatives`.
@@ -126,8 +129,46 @@ def log_expected_counts(ids: Tensor, n_draws: Tensor, vocab_size: int) -> Tensor
     return (-torch.expm1(n_draws * torch.log1p(-shares))).log().float()
 
 
-def _leave_out(logits: Tensor, places: Tensor, is_hit: Tensor) -> Tensor:
-    """Set one logit per row to minus infinity where it is a hit. Shape: (targets, negatives)."""
-    rows = torch.arange(len(places), device=places.device)
-    penalties = torch.zeros_like(logits[:, 0]).masked_fill(is_hit, -math.inf)
-    return logits.index_put_((rows, places), penalties, accumulate=True)
+class _SampledCrossEntropy(torch.autograd.Function):
+    """-log(e^own / (e^own + sum over negatives e^logit)), block by block, so that logits stay in the cache.
+
+    What the backward pass needs is kept: the share of each negative, in the type of the products.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, rows: Tensor, offsets: Tensor, own: Tensor, hits: Tensor) -> Tensor:
+        """Shapes: (targets, width), (negatives, width), (negatives,), (targets,) and (targets,), which has each
+        target's place among the negatives or -1. RETURNS (Tensor): Shape: (targets,)."""
+        device = states.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else rows.dtype
+        states, rows = states.to(dtype), rows.to(dtype)
+        shares = rows.new_empty(len(states), len(rows))
+        losses, others = torch.empty_like(own), torch.empty_like(own)
+        size = _BLOCK // len(rows) + 1 if device == "cpu" else len(states) + 1
+        for begin in range(0, len(states), size):
+            block = slice(begin, begin + size)
+            logits = torch.mm(states[block], rows.t()).to(own.dtype).add_(offsets)  # (block, negatives)
+            _leave_out(logits, hits[block])
+            highest = logits.amax(1).clamp_(min=_LOWEST)
+            total = logits.sub_(highest[:, None]).exp_().sum(1).clamp_(min=1e-30)  # 0 if the target alone was drawn
+            margin = highest + total.log() - own[block]
+            losses[block], others[block] = F.softplus(margin), margin.sigmoid()
+            shares[block] = logits.mul_((others[block] / total)[:, None])
+        ctx.save_for_backward(states, rows, shares, others)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tuple[Optional[Tensor], ...]:
+        states, rows, shares, others = ctx.saved_tensors
+        gradient = gradients[0]  # (targets,)
+        d_states = torch.mm(shares, rows).to(gradient.dtype) * gradient[:, None]
+        # One more column sums the shares for the offsets.
+        weighted = torch.cat([states * gradient[:, None], gradient[:, None]], 1).to(rows.dtype)
+        d_rows = torch.mm(shares.t(), weighted).to(gradient.dtype)  # (negatives, width + 1)
+        return d_states, d_rows[:, :-1], d_rows[:, -1], -gradient * others, None
+
+
+def _leave_out(logits: Tensor, hits: Tensor) -> None:
+    """Set one logit of each row that has a hit to minus infinity. Shape: (targets, negatives)."""
+    penalties = torch.zeros_like(logits[:, 0]).masked_fill(hits >= 0, -math.inf)
+    logits.index_put_((torch.arange(len(hits), device=hits.device), hits.clamp(min=0)), penalties, accumulate=True)

@@ -1,0 +1,67 @@
+"""Training batches of a biLM: windows of both directions, their different words spelled once, and negatives."""
+
+from typing import Any, Dict, Optional
+
+import torch
+
+from ..corpora.sentence_streams import SentenceStreams
+from ..models.elmo.softmax import Negatives
+from ..models.elmo.windows import WindowMaker, Windows
+from .objectives import Batch, Batches
+from .sampling import LogUniformSampler
+
+
+class ElmoBatches(Batches):
+    """Windows of sentences with the negatives to train on.
+
+    streams (SentenceStreams): Type ids.
+    maker (WindowMaker): Spells them.
+    sampler (Optional[LogUniformSampler]): None: no negatives.
+    n_directions (int): 2, or 1 for a forward-only model.
+    seed (int): Start of the generator of negatives. The same on all processes, so that together they give what one
+        process with the joined batch gives.
+    """
+
+    def __init__(
+        self,
+        streams: SentenceStreams,
+        maker: WindowMaker,
+        *,
+        sampler: Optional[LogUniformSampler],
+        n_directions: int,
+        seed: int,
+    ) -> None:
+        self._streams = streams
+        self._maker = maker
+        self._sampler = sampler
+        self._n_directions = n_directions
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __next__(self) -> Batch:
+        """Per direction words and targets; ids and number of draws of the negatives, if any; groups of units."""
+        forward_inputs, forward_targets, backward_inputs, backward_targets = next(self._streams)
+        inputs = (forward_inputs, backward_inputs)[: self._n_directions]
+        targets = (forward_targets, backward_targets)[: self._n_directions]
+        words, targets, units = self._maker.windows(inputs, targets)
+        negatives = () if self._sampler is None else self._sampler.draw(self._generator)
+        return (*words, *targets, *negatives, *units)
+
+    @property
+    def epoch(self) -> float:
+        return float(self._streams.epoch)
+
+    def state_dict(self) -> Dict[str, Any]:
+        return {"streams": self._streams.state_dict(), "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        self._streams.load_state_dict(state["streams"])
+        self._generator.set_state(state["generator"])
+
+
+def unpack(batch: Batch, *, n_directions: int, has_negatives: bool) -> tuple[Windows, Optional[Negatives]]:
+    """A batch's parts by name."""
+    end = 2 * n_directions
+    words, targets = list(batch[:n_directions]), list(batch[n_directions:end])
+    if not has_negatives:
+        return Windows(words, targets, list(batch[end:])), None
+    return Windows(words, targets, list(batch[end + 2 :])), Negatives(*batch[end : end + 2])
