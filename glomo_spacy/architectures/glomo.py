@@ -4,6 +4,7 @@ Source: Yang et al. 2018 (arXiv 1806.05662). The weights are frozen: graphs carr
 `initialize` and no averaging of parameters changes them.
 """
 
+from functools import partial
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from ..errors import Errors
 from ..graphs import RelationalGraph, Rows, prune_rows
 from ..models.glomo import GlomoConfig, GlomoModel
-from .pretrained import FrozenNetwork, FrozenShim, read_pretrained
+from .pretrained import FrozenNetwork, PretrainedShim, read_pretrained
 from .seam import (
     MAX_CELLS,
     MAX_TOKENS,
@@ -45,8 +46,8 @@ def build_glomo_graph_v1(*, pretrained: Optional[str]) -> GraphModel:
         right layers; within a layer its heads. Both axes count the window's spaCy tokens.
     RAISES: ValueError G120 at first use if there are no weights.
     """
-    network = read_pretrained(pretrained, kind="glomo")
-    return Model("glomo_graph", _forward, shims=[FrozenShim(network)])
+    network = read_pretrained(pretrained, partial(FrozenNetwork, "glomo"))
+    return Model("glomo_graph", _forward, shims=[PretrainedShim(network)])
 
 
 def glomo_config(model: GraphModel) -> GlomoConfig:
@@ -153,9 +154,10 @@ def _run(model: GraphModel, method: Callable[..., Tensor], ids: Tensor, mask: Te
 
 def _frozen(model: GraphModel) -> FrozenNetwork:
     shim = model.shims[0] if model.shims else None
-    if not isinstance(shim, FrozenShim) or shim.network.kind != "glomo":
+    network = shim.network if isinstance(shim, PretrainedShim) else None
+    if not isinstance(network, FrozenNetwork) or network.kind != "glomo":
         raise ValueError(Errors.G123.format(found=model.name))
-    return shim.network
+    return network
 
 
 def _prune_windows(

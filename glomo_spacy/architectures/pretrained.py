@@ -7,11 +7,13 @@ name nor path. Weights, config, indexer and vocabulary travel together as one sa
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
 
 import torch
+from thinc.api import Optimizer
 from thinc.shims import PyTorchShim
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from ..errors import Errors
 from ..indexers import WordIndexer
@@ -20,18 +22,17 @@ from ..models.checkpoint import Checkpoint, build_model, checkpoint_from_bytes, 
 PACKAGED = Path(__file__).parent.parent / "weights"
 
 
-class FrozenNetwork(nn.Module):
-    """A network in evaluation mode with its indexer, or the reason why there is none.
+class PretrainedNetwork(nn.Module):
+    """A network that came with a checkpoint, or the reason why there is none.
 
-    It takes no gradient and cannot be put into training mode, so that threads may share it; it is copied and pickled by
-    way of its checkpoint.
+    It stays in evaluation mode, so that threads may share it, and is copied and pickled by way of its checkpoint. A
+    subclass is made from one argument of its own, then these.
 
     kind (str): The kind of checkpoint that is needed, now and for stored weights, e.g. "glomo".
     checkpoint (Optional[Checkpoint]): Weights, config and vocabulary. None: there are none yet.
     source (str): Where it comes from, for errors.
     problem (str): Why there are none; raised at first use.
-    RAISES: ValueError G203 for another kind, G202 if the weights do not fit their config, G001 or G003 if the indexer
-        does not fit.
+    RAISES: ValueError G203 for another kind, G202 if the weights do not fit their config.
     """
 
     def __init__(
@@ -44,17 +45,26 @@ class FrozenNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.kind = kind
-        self._problem = problem
+        self.problem = problem
         self._network: Optional[nn.Module] = None
         if checkpoint is not None:
             if checkpoint.kind != kind:
                 raise ValueError(Errors.G203.format(path=source, found=checkpoint.kind, expected=kind))
-            self._network = build_model(checkpoint, source=source).requires_grad_(False)
-            self._indexer = WordIndexer.from_config(checkpoint.indexer, checkpoint.vocab or [])
+            self._network = build_model(checkpoint, source=source)
             # The network holds the weights from here on; their types are kept, so that fp16 is stored as fp16 again.
             self._dtypes: Dict[str, torch.dtype] = {name: tensor.dtype for name, tensor in checkpoint.state.items()}
             self._checkpoint = replace(checkpoint, state={})
         super().train(False)
+
+    @property
+    def given(self) -> Any:
+        """The argument a subclass is made from."""
+        return self.kind
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is a network."""
+        return self._network is not None
 
     @property
     def network(self) -> Any:
@@ -63,17 +73,16 @@ class FrozenNetwork(nn.Module):
         return self._network
 
     @property
-    def indexer(self) -> WordIndexer:
-        """How words become its ids. RAISES: ValueError G120 with the cause if there is none."""
-        self._require()
-        return self._indexer
-
-    @property
     def device(self) -> torch.device:
         """Where its weights are. RAISES: ValueError G120 with the cause if there are none."""
         return next(iter(self.network.parameters())).device
 
-    def train(self, mode: bool = True) -> "FrozenNetwork":
+    def weights(self) -> Dict[str, Tensor]:
+        """What is stored, by name: the state of the network and what a subclass adds to it."""
+        state: Dict[str, Tensor] = self.network.state_dict()
+        return state
+
+    def train(self, mode: bool = True) -> "PretrainedNetwork":
         """Stay in evaluation mode: a switch around every call, as Thinc's shim makes it, is seen by other threads."""
         return self
 
@@ -81,31 +90,53 @@ class FrozenNetwork(nn.Module):
         """Everything as one safetensors block, weights in the types they came in; empty if there are none."""
         if self._network is None:
             return b""
-        weights = self._network.state_dict()
-        state = {name: tensor.to("cpu", self._dtypes[name]).contiguous() for name, tensor in weights.items()}
+        state = {name: _as_stored(tensor, self._dtypes.get(name)) for name, tensor in self.weights().items()}
         return checkpoint_to_bytes(replace(self._checkpoint, state=state))
 
-    def __reduce__(self) -> Tuple[Callable[..., "FrozenNetwork"], Tuple[str, bytes, str]]:
-        return _rebuild, (self.kind, self.to_bytes(), self._problem)
+    def __reduce__(self) -> Tuple[Callable[..., "PretrainedNetwork"], Tuple[type, Any, bytes, str]]:
+        return _rebuild, (type(self), self.given, self.to_bytes(), self.problem)
 
     def _require(self) -> None:
         if self._network is None:
             packaged = ", ".join(packaged_names()) or "none in this installation"
-            raise ValueError(Errors.G120.format(reason=self._problem, packaged=packaged))
+            raise ValueError(Errors.G120.format(reason=self.problem, packaged=packaged))
 
 
-def read_pretrained(pretrained: Optional[str], *, kind: str) -> FrozenNetwork:
+class FrozenNetwork(PretrainedNetwork):
+    """A pretrained network over the words of a closed vocabulary that takes no gradient.
+
+    kind, checkpoint, about: As for `PretrainedNetwork`.
+    RAISES: As there; ValueError G001 or G003 if the indexer does not fit.
+    """
+
+    def __init__(self, kind: str, checkpoint: Optional[Checkpoint] = None, **about: str) -> None:
+        super().__init__(kind, checkpoint, **about)
+        if checkpoint is not None:
+            self.network.requires_grad_(False)
+            self._indexer = WordIndexer.from_config(checkpoint.indexer, checkpoint.vocab or [])
+
+    @property
+    def indexer(self) -> WordIndexer:
+        """How words become its ids. RAISES: ValueError G120 with the cause if there is none."""
+        self._require()
+        return self._indexer
+
+
+NetworkT = TypeVar("NetworkT", bound=PretrainedNetwork)
+
+
+def read_pretrained(pretrained: Optional[str], network: Callable[..., NetworkT]) -> NetworkT:
     """Read the weights an architecture's `pretrained` names; whatever goes wrong is kept for first use.
 
     pretrained (Optional[str]): A packaged name, a checkpoint directory, or None for weights that will be loaded.
-    kind (str): The kind of checkpoint the architecture needs, e.g. "glomo".
-    RETURNS (FrozenNetwork): Ready for use, or holding the reason why it is not.
+    network (Callable[..., NetworkT]): Makes the network: a subclass of `PretrainedNetwork` with its own argument given.
+    RETURNS (NetworkT): Ready for use, or holding the reason why it is not.
     """
     try:
         path = find_pretrained(pretrained)
-        return FrozenNetwork(kind, read_checkpoint(path), source=str(path))
+        return network(read_checkpoint(path), source=str(path))
     except Exception as error:  # whatever a damaged file leads to: a saved pipeline must load all the same
-        return FrozenNetwork(kind, problem=str(error))
+        return network(problem=str(error))
 
 
 def find_pretrained(pretrained: Optional[str]) -> Path:
@@ -126,32 +157,41 @@ def packaged_names() -> List[str]:
     return sorted(path.parent.name for path in PACKAGED.glob("*/config.cfg"))
 
 
-class FrozenShim(PyTorchShim):
-    """Holds a `FrozenNetwork` inside a Thinc model, which stores, copies and moves it between devices.
+class PretrainedShim(PyTorchShim):
+    """Holds a `PretrainedNetwork` inside a Thinc model, which stores, copies and moves it between devices.
 
-    There is nothing to update: optimisers and averaged parameters pass it by.
-
-    network (FrozenNetwork): What it holds.
+    network (PretrainedNetwork): What it holds.
     """
 
-    def __init__(self, network: FrozenNetwork) -> None:
-        super().__init__(network, serialize_model=FrozenNetwork.to_bytes, deserialize_model=_restore)
+    def __init__(self, network: PretrainedNetwork) -> None:
+        super().__init__(network, serialize_model=PretrainedNetwork.to_bytes, deserialize_model=_restore)
 
     @property
-    def network(self) -> FrozenNetwork:
+    def network(self) -> Any:
         """What it holds now: stored weights may have replaced what it began with."""
-        held: FrozenNetwork = self._model
-        return held
+        return self._model
 
-    def __reduce__(self) -> Tuple[Callable[..., "FrozenShim"], Tuple[FrozenNetwork]]:
-        return FrozenShim, (self.network,)  # Thinc's own shim holds tensors, whose pickles load by torch.load
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Update what took a gradient, if anything did."""
+        super().finish_update(optimizer)
+        # Thinc writes through numpy, which torch does not notice; whoever keeps results of the old weights must.
+        increment_version([parameter for parameter in self._model.parameters() if parameter.requires_grad])
+
+    def __reduce__(self) -> Tuple[Callable[..., "PretrainedShim"], Tuple[PretrainedNetwork]]:
+        return PretrainedShim, (self.network,)  # Thinc's own shim holds tensors, whose pickles load by torch.load
 
 
-def _restore(current: FrozenNetwork, data: bytes, device: torch.device) -> FrozenNetwork:
+def _restore(current: PretrainedNetwork, data: bytes, device: torch.device) -> PretrainedNetwork:
     """Stored weights replace what was read; a pipeline stored without weights leaves it."""
-    return _rebuild(current.kind, data, "").to(device) if data else current
+    return _rebuild(type(current), current.given, data, "").to(device) if data else current
 
 
-def _rebuild(kind: str, data: bytes, problem: str) -> FrozenNetwork:
-    checkpoint = checkpoint_from_bytes(data) if data else None
-    return FrozenNetwork(kind, checkpoint, problem=problem)
+def _rebuild(network: Callable[..., PretrainedNetwork], given: Any, data: bytes, problem: str) -> PretrainedNetwork:
+    return network(given, checkpoint_from_bytes(data) if data else None, problem=problem)
+
+
+def _as_stored(tensor: Tensor, dtype: Optional[torch.dtype]) -> Tensor:
+    """In the type it came in, as long as that still holds its values: training takes half precision beyond its grid."""
+    tensor = tensor.detach().cpu().contiguous()
+    stored = tensor if dtype is None else tensor.to(dtype)
+    return stored if torch.equal(stored.to(tensor.dtype), tensor) else tensor
