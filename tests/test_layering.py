@@ -35,7 +35,9 @@ APART = {("architectures", "training"), ("pipeline", "training")}
 
 # Where spaCy and Thinc may be imported: everything from `architectures` up, and the reading of texts.
 SPACY_UNITS = {"architectures", "pipeline", "cli"}
-SPACY_FILES = {"corpora/labelled_lines.py", "corpora/raw_text.py", "corpora/tokenizing.py"}
+SPACY_FILES = {
+    f"corpora/{name}.py" for name in ("labelled_lines", "raw_text", "sentence_cutting", "sentences", "tokenizing")
+}
 
 
 def _imports(path: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Text to token-id shards, and shards to training windows.
 
-Names are resolved on first use: `prepare_corpus` needs spaCy and no torch, the windows need torch and no spaCy.
+Names are resolved on first use: `prepare_corpus` and `prepare_sentences` need spaCy and no torch, windows and streams
+need torch and no spaCy.
 """
 
 from importlib import import_module
@@ -9,16 +10,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bptt import EvalWindows, RandomWindows
     from .raw_text import prepare_corpus
+    from .sentence_shards import SentenceCorpus
+    from .sentence_streams import EvalStreams, SentenceStreams
+    from .sentences import prepare_sentences
     from .shards import ShardedCorpus
 
 _HOMES = {
+    "EvalStreams": ".sentence_streams",
     "EvalWindows": ".bptt",
     "RandomWindows": ".bptt",
+    "SentenceCorpus": ".sentence_shards",
+    "SentenceStreams": ".sentence_streams",
     "ShardedCorpus": ".shards",
     "prepare_corpus": ".raw_text",
+    "prepare_sentences": ".sentences",
 }
 
-__all__ = ["EvalWindows", "RandomWindows", "ShardedCorpus", "prepare_corpus"]
+__all__ = [
+    "EvalStreams",
+    "EvalWindows",
+    "RandomWindows",
+    "SentenceCorpus",
+    "SentenceStreams",
+    "ShardedCorpus",
+    "prepare_corpus",
+    "prepare_sentences",
+]
 
 
 def __getattr__(name: str) -> Any:

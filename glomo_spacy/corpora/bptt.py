@@ -4,13 +4,14 @@ Source: the data loader of Yang et al. 2018: parallel streams, each reading one 
 length and a stride drawn anew for every batch.
 """
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import Errors
+from .document_queue import DocumentQueue, Unread
 from .shards import Shard, ShardedCorpus
 
 _SHRINK = 1.4  # windows are bptt * 1.4^u long with u uniform in [-2, 0]: between 51 and 100 % of bptt
@@ -69,8 +70,8 @@ class RandomWindows:
         rows = batch_size // world_size
         self._own_rows = range(rank * rows, (rank + 1) * rows)
         self._step = 0
-        self._queue = _DocumentQueue(corpus, seed=seed)
-        self._streams = [_Stream(shard=0, begin=0, end=0) for _ in range(batch_size)]
+        self._queue = DocumentQueue(corpus, seed=seed)
+        self._streams = [Unread(shard=0, begin=0, end=0) for _ in range(batch_size)]
         self._shards: Dict[int, Shard] = {}  # those that this process reads from now
 
     @property
@@ -114,7 +115,7 @@ class RandomWindows:
                 raise ValueError(Errors.G907.format(name=name, found=found, expected=expected))
         self._step = state["step"]
         self._queue.load_state_dict(state["queue"])
-        self._streams = [_Stream(*stream) for stream in state["streams"]]
+        self._streams = [Unread(*stream) for stream in state["streams"]]
 
     @property
     def _settings(self) -> Dict[str, Any]:
@@ -136,7 +137,7 @@ class RandomWindows:
         stride = self.shift + int(rng.integers(-_JITTER, _JITTER, endpoint=True))
         return max(1, length), max(1, stride)  # guards for tiny settings only
 
-    def _read(self, stream: "_Stream", *, length: int) -> np.ndarray:
+    def _read(self, stream: Unread, *, length: int) -> np.ndarray:
         if stream.shard not in self._shards:
             self._shards[stream.shard] = self.corpus.shard(stream.shard)
         return self._shards[stream.shard].ids[stream.begin : stream.begin + length]
@@ -203,57 +204,6 @@ class EvalWindows:
                 yield document[begin : begin + self.bptt]
                 if begin + self.bptt >= len(document):
                     break
-
-
-class _Stream(NamedTuple):
-    """What is left of one document: where the next window begins and where the document ends in its shard."""
-
-    shard: int
-    begin: int
-    end: int
-
-
-class _DocumentQueue:
-    """All documents, epoch after epoch, in shuffled order; holds one shard's order at a time."""
-
-    def __init__(self, corpus: ShardedCorpus, *, seed: int) -> None:
-        self.corpus = corpus
-        self.seed = seed
-        self.epoch = 0
-        self.n_given = 0  # tokens of the documents given out in this epoch
-        self._place = 0  # in the epoch's order of shards
-        self._next = 0  # in the shard's order of documents
-        self._open()
-
-    def take(self) -> _Stream:
-        """The next document, unread."""
-        while self._next == len(self._order):
-            self._advance()
-        document = self._order[self._next]
-        self._next += 1
-        begin, end = int(self._offsets[document]), int(self._offsets[document + 1])
-        self.n_given += end - begin
-        return _Stream(shard=self._shard, begin=begin, end=end)
-
-    def state_dict(self) -> Dict[str, int]:
-        return {"epoch": self.epoch, "place": self._place, "next": self._next, "n_given": self.n_given}
-
-    def load_state_dict(self, state: Dict[str, int]) -> None:
-        self.epoch, self._place = state["epoch"], state["place"]
-        self._open()
-        self._next, self.n_given = state["next"], state["n_given"]
-
-    def _advance(self) -> None:
-        self._place += 1
-        if self._place == len(self.corpus.shard_names):
-            self.epoch, self._place, self.n_given = self.epoch + 1, 0, 0
-        self._next = 0
-        self._open()
-
-    def _open(self) -> None:
-        self._shard = self.corpus.shard_order(seed=self.seed, epoch=self.epoch)[self._place]
-        self._order = self.corpus.document_order(self._shard, seed=self.seed, epoch=self.epoch)
-        self._offsets = np.array(self.corpus.shard(self._shard).offsets)
 
 
 def _pad(rows: List[np.ndarray]) -> Tuple[Tensor, Tensor]:

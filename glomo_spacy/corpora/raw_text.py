@@ -6,6 +6,7 @@ result depends on the text and the settings alone, not on the number of processe
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -15,12 +16,13 @@ import spacy
 
 from .. import __version__
 from ..errors import Errors
-from ..files import PathLike, atomic_directory, atomic_write
+from ..files import PathLike, atomic_directory
 from ..indexers import WordIndexer, build_vocabulary, count_words
-from .shard_writer import write_record, write_shards
+from .settings import check_settings, count_held_out
+from .shard_writer import write_lines, write_record, write_shards
 from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_record, read_words
-from .text_files import DOCUMENT_MARKS, find_text_files, read_lines
-from .tokenizing import TokenStore, tokenize_lines
+from .text_files import find_text_files, read_lines
+from .tokenizing import SpacyTokenizer, TokenStore, tokenize_lines
 
 _BLOCK = 1 << 22  # tokens counted at a time
 _PROVISIONAL_NAME = "tokens.u32"
@@ -57,17 +59,7 @@ class CorpusSettings:
     shard_tokens: int = 10_000_000
 
     def __post_init__(self) -> None:
-        at_least = {"max_words": 1, "min_count": 1, "dev_documents": 0, "seed": 0, "shard_tokens": 1}
-        for name, lowest in at_least.items():
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise ValueError(Errors.G908.format(name=name, expected=f"at least {lowest}", value=value))
-        if not 0 <= self.dev_fraction < 1:
-            expected = "at least 0 and below 1"
-            raise ValueError(Errors.G908.format(name="dev_fraction", expected=expected, value=self.dev_fraction))
-        if self.documents not in DOCUMENT_MARKS:
-            expected = f"one of {', '.join(DOCUMENT_MARKS)}"
-            raise ValueError(Errors.G908.format(name="documents", expected=expected, value=self.documents))
+        check_settings(self)
         self.indexer(["<unk>"])  # refuses an unknown casing before any work
 
     def indexer(self, words: Sequence[str]) -> WordIndexer:
@@ -110,7 +102,8 @@ def prepare_corpus(
         start(sum(file.n_bytes for file in files))
         provisional = folder / _PROVISIONAL_NAME
         lines = read_lines(files, documents=settings.documents)
-        store = tokenize_lines(lines, path=provisional, lang=settings.lang, n_process=n_process, progress=progress)
+        store, tokenizer = TokenStore(provisional), partial(SpacyTokenizer, settings.lang)
+        tokenize_lines(lines, store=store, tokenizer=tokenizer, n_process=n_process, progress=progress)
         if not store.ends:
             raise ValueError(Errors.G005.format(files=", ".join(str(file.path) for file in files)))
         record = _index(store, folder=folder, settings=settings, given=given)
@@ -125,8 +118,8 @@ def _index(
     """Hold documents out, choose the vocabulary, write shards. Returns the record of what was written."""
     splits = _split_documents(len(store.ends), settings=settings)
     words, counts = _choose_words(store, held_out=splits.get("dev"), settings=settings, given=given)
-    _write_lines(folder / VOCABULARY_NAME, words)
-    _write_lines(folder / COUNTS_NAME, map(str, counts))
+    write_lines(folder / VOCABULARY_NAME, words)
+    write_lines(folder / COUNTS_NAME, map(str, counts))
     indexer = settings.indexer(words)
     final_ids = indexer.ids(store.types).astype(np.uint16 if len(words) <= 1 << 16 else np.uint32)
     return {
@@ -143,7 +136,7 @@ def _index(
                 ends=store.ends,
                 documents=documents,
                 final_ids=final_ids,
-                unknown_id=indexer.unknown_id,
+                is_unknown=np.arange(len(words)) == indexer.unknown_id,
                 shard_tokens=settings.shard_tokens,
             )
             for split, documents in splits.items()
@@ -155,15 +148,10 @@ def _index(
 
 def _split_documents(n_documents: int, *, settings: CorpusSettings) -> Dict[str, npt.NDArray[np.int64]]:
     """Choose which documents go where, and in which order: numbers of documents by split."""
-    if settings.dev_documents is not None:
-        n_held_out = settings.dev_documents
-    else:
-        n_held_out = max(round(n_documents * settings.dev_fraction), int(settings.dev_fraction > 0))
-    if n_held_out >= n_documents:
-        raise ValueError(
-            Errors.G009.format(n_held_out=n_held_out, n_documents=n_documents, documents=settings.documents)
-        )
     order = np.random.default_rng(settings.seed).permutation(n_documents)
+    n_held_out = count_held_out(
+        n_documents, fraction=settings.dev_fraction, number=settings.dev_documents, mark=settings.documents
+    )
     held_out, rest = order[:n_held_out], order[n_held_out:]
     splits = {"train": rest, "dev": held_out} if n_held_out else {"train": rest}
     return splits if settings.shuffle else {split: np.sort(documents) for split, documents in splits.items()}
@@ -178,21 +166,17 @@ def _choose_words(
 ) -> Tuple[List[str], List[int]]:
     """The vocabulary and the count of each word, from the training documents alone."""
     tokens, ends = store.tokens, store.ends
-    counts = np.zeros(len(store.types), dtype=np.int64)
+    types = store.types
+    counts = np.zeros(len(types), dtype=np.int64)
     for begin in range(0, len(tokens), _BLOCK):
         counts += np.bincount(tokens[begin : begin + _BLOCK], minlength=len(counts))
     for document in held_out if held_out is not None else ():
         begin = ends[document - 1] if document else 0
         np.subtract.at(counts, tokens[begin : ends[document]], 1)
-    seen = {text: count for text, count in zip(store.types, counts.tolist(), strict=True) if count}
+    seen = {text: count for text, count in zip(types, counts.tolist(), strict=True) if count}
     if given is None:
         by_form = count_words(seen, digits=settings.digits, casing=settings.casing)
         return build_vocabulary(by_form, max_words=settings.max_words, min_count=settings.min_count)
     by_id = np.zeros(len(given), dtype=np.int64)
     np.add.at(by_id, given.ids(seen), list(seen.values()))
     return list(given.words), by_id.tolist()
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    with atomic_write(path, text=True) as file:
-        file.writelines(f"{line}\n" for line in lines)

@@ -21,7 +21,7 @@ def write_shards(
     ends: Sequence[int],
     documents: npt.NDArray[np.int64],
     final_ids: npt.NDArray[Any],
-    unknown_id: int,
+    is_unknown: npt.NDArray[np.bool_],
     shard_tokens: int,
 ) -> Dict[str, Any]:
     """Write one split.
@@ -32,7 +32,7 @@ def write_shards(
     ends (Sequence[int]): For each document the position in `tokens` after its last.
     documents (ndarray): The documents of this split, in the order in which they are written.
     final_ids (ndarray): The final id of each provisional one, in the type that is written.
-    unknown_id (int): The final id that is counted as unknown.
+    is_unknown (ndarray): For each final id whether it is counted as unknown.
     shard_tokens (int): Tokens per shard, about.
     RETURNS (Dict[str, Any]): Sizes, unknown tokens and shard names, for the record.
     """
@@ -45,7 +45,7 @@ def write_shards(
         name = f"{split}-{len(names):05}"
         offsets = np.concatenate([[0], np.cumsum(lengths[part])]).astype(np.int64)
         _write_array(folder / f"{name}{OFFSETS_SUFFIX}", [offsets], dtype=offsets.dtype, length=len(offsets))
-        ids = _Counted((final_ids[block] for block in _blocks(tokens, begins[part], lengths[part])), unknown_id)
+        ids = _Counted((final_ids[block] for block in _blocks(tokens, begins[part], lengths[part])), is_unknown)
         _write_array(folder / f"{name}{IDS_SUFFIX}", ids, dtype=final_ids.dtype, length=int(offsets[-1]))
         n_unknown += ids.n_found
         names.append(name)
@@ -67,17 +67,23 @@ def write_record(folder: Path, *, record: Mapping[str, Any]) -> Dict[str, Any]:
     return whole
 
 
-class _Counted:
-    """Blocks of ids, passed on while one id is counted in them."""
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a whole text file, one item a line."""
+    with atomic_write(path, text=True) as file:
+        file.writelines(f"{line}\n" for line in lines)
 
-    def __init__(self, blocks: Iterable[npt.NDArray[Any]], wanted: int) -> None:
+
+class _Counted:
+    """Blocks of ids, passed on while some ids are counted in them."""
+
+    def __init__(self, blocks: Iterable[npt.NDArray[Any]], wanted: npt.NDArray[np.bool_]) -> None:
         self.blocks = blocks
         self.wanted = wanted
         self.n_found = 0
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         for block in self.blocks:
-            self.n_found += int((block == self.wanted).sum())
+            self.n_found += int(self.wanted[block].sum())
             yield block
 
 

@@ -1,5 +1,7 @@
 """A corpus of token ids on disk: one directory with shards, vocabulary and a record of how it was made.
 
+This is the format of running text; `sentence_shards.py` has that of sentences.
+
 corpus.json            format, indexer, sizes of each split, sources, SHA-256 of each file
 vocab.txt counts.txt   one word per line, and its count in the training text
 train-00000.ids.npy    uint16 or uint32, all documents of the shard one after the other
@@ -57,20 +59,26 @@ class ShardedCorpus:
 
     directory (PathLike): As `prepare` wrote it.
     split (str): "train" or "dev".
-    RAISES: G902-G905 if it is not a corpus directory, is of another format, has no such split, or is damaged: a file
-        missing or cut, sizes that differ from `corpus.json`, an id beyond the vocabulary. All ids are read once here.
+    RAISES: G902-G905 if it is not a corpus directory, is of another version, has no such split, or is damaged: a file
+        missing or cut, sizes that differ from `corpus.json`, an id beyond the vocabulary; G920 if it is of another
+        format. All ids are read once here.
     """
+
+    format = "documents"
+    _units = "documents"  # what the offsets divide, by its name in the record
 
     def __init__(self, directory: PathLike, *, split: str = "train") -> None:
         self.directory = Path(directory)
         self.split = split
         self.record = read_record(self.directory)
+        if (found := self.record.get("format", ShardedCorpus.format)) != self.format:
+            raise ValueError(Errors.G920.format(path=self.directory, found=found, expected=self.format))
         if split not in self.record["splits"]:
             known = ", ".join(self.record["splits"])
             raise ValueError(Errors.G905.format(path=self.directory, split=split, known=known))
         sizes = self.record["splits"][split]
         self.n_tokens: int = sizes["tokens"]
-        self.n_documents: int = sizes["documents"]
+        self.n_documents: int = sizes[self._units]
         self.shard_names: Tuple[str, ...] = tuple(sizes["shards"])
         self.words = read_words(self.directory / VOCABULARY_NAME)
         self.longest_document = 0
@@ -120,6 +128,11 @@ class ShardedCorpus:
             for document in order:
                 yield shard.document(int(document))
 
+    @property
+    def _n_ids(self) -> int:
+        """All ids are lower."""
+        return self.record["n_words"]
+
     def _check(self) -> None:
         n_words = self.record["n_words"]
         if len(self.words) != n_words or len(self.counts) != n_words:
@@ -128,7 +141,7 @@ class ShardedCorpus:
         n_tokens = n_documents = 0
         for name in self.shard_names:
             shard = Shard(self.directory, name=name)
-            lengths = _document_lengths(shard, path=self.directory / name, n_words=n_words)
+            lengths = _document_lengths(shard, path=self.directory / name, n_ids=self._n_ids)
             n_tokens += len(shard.ids)
             n_documents += len(shard)
             self.longest_document = max(self.longest_document, int(lengths.max(initial=0)))
@@ -193,14 +206,14 @@ def _load_array(path: Path, *, kind: str) -> npt.NDArray[Any]:
     return array
 
 
-def _document_lengths(shard: Shard, *, path: Path, n_words: int) -> npt.NDArray[np.int64]:
+def _document_lengths(shard: Shard, *, path: Path, n_ids: int) -> npt.NDArray[np.int64]:
     """Check a shard and return its documents' lengths. Shape: (documents,)."""
     lengths = np.diff(shard.offsets)
     if not len(shard.offsets) or shard.offsets[0] != 0 or shard.offsets[-1] != len(shard.ids) or (lengths < 0).any():
         raise ValueError(Errors.G902.format(path=path, reason="the offsets do not fit the ids"))
     for start in range(0, len(shard.ids), _BLOCK):
         highest = int(shard.ids[start : start + _BLOCK].max())
-        if highest >= n_words:
-            reason = f"id {highest} is beyond the {n_words} words of {VOCABULARY_NAME}"
+        if highest >= n_ids:
+            reason = f"id {highest} is beyond the {n_ids} words"
             raise ValueError(Errors.G902.format(path=path, reason=reason))
     return lengths

@@ -13,7 +13,7 @@ from ..errors import Errors
 
 BEGIN_SENTENCE, END_SENTENCE, UNKNOWN = "<S>", "</S>", "<UNK>"
 SPECIALS = (BEGIN_SENTENCE, END_SENTENCE, UNKNOWN)
-_NO_WORD = "!!!MAXTERMID"  # a line that some published files carry
+NO_WORD = "!!!MAXTERMID"  # a line that some published files carry
 
 
 class VocabularyIndexer:
@@ -30,7 +30,7 @@ class VocabularyIndexer:
     begin_sentence, end_sentence, unknown_id = range(len(SPECIALS))
 
     def __init__(self, words: Sequence[str], *, lang: str = "en") -> None:
-        self.words: Tuple[str, ...] = tuple(word for word in words if word != _NO_WORD)
+        self.words: Tuple[str, ...] = tuple(word for word in words if word != NO_WORD)
         self.lang = lang
         self._ids: Dict[str, int] = {word: index for index, word in enumerate(self.words)}
         if self.words[: len(SPECIALS)] != SPECIALS or len(self._ids) != len(self.words):

@@ -32,7 +32,7 @@ def make_corpus(tmp_path):
             ends=list(accumulate(lengths)),
             documents=np.arange(len(lengths)),
             final_ids=np.arange(N_WORDS, dtype=np.uint16),
-            unknown_id=N_WORDS - 1,
+            is_unknown=np.arange(N_WORDS) == N_WORDS - 1,
             shard_tokens=shard_tokens,
         )
         record = {

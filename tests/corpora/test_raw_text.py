@@ -339,7 +339,7 @@ def test_full_disk_keeps_the_old_corpus(prepare, tmp_path, monkeypatch):
 
 
 def test_failure_while_tokenising_leaves_nothing_behind(prepare, tmp_path, monkeypatch):
-    monkeypatch.setattr(tokenizing._Tokenizer, "__call__", lambda self, chunk: 1 / 0)
+    monkeypatch.setattr(tokenizing.SpacyTokenizer, "__call__", lambda self, chunk: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare("text")
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
