@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..products import linear
+from ..precision import product_dtype
+from .packing import Packing
+from .recurrence import Settings, Weights, prepare, recur, run
 
 if TYPE_CHECKING:
     from .config import ElmoConfig
@@ -64,36 +66,19 @@ class ProjectedLSTM(nn.Module):
             nn.init.uniform_(weight, -math.sqrt(6 / (2 * width + n_gates)), math.sqrt(6 / (2 * width + n_gates)))
         nn.init.xavier_uniform_(self.projection)
 
-    def forward(
-        self, inputs: Tensor, hidden: Tensor, cell: Tensor, *, mask: Optional[Tensor] = None
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward(self, inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int]) -> Tuple[Tensor, Tensor, Tensor]:
         """Run over whole sequences.
 
-        inputs (Tensor): Shape: (seq, batch, projection).
+        inputs (Tensor): Packed, see `recurrence.py`. Shape: (tokens, projection).
         hidden, cell (Tensor): The state before. Shapes: (batch, projection), (batch, cell_width).
-        mask (Optional[Tensor]): True for real tokens, padding at the right. Shape: (seq, batch).
-        RETURNS (Tuple[Tensor, Tensor, Tensor]): Outputs r, 0 at padding, (seq, batch, projection); the state after.
+        sizes (List[int]): Rows in use at each step, falling.
+        RETURNS (Tuple[Tensor, Tensor, Tensor]): Packed outputs r, (tokens, projection); the state after.
         """
-        from_inputs = linear(inputs, self.input_weight, self.bias)  # (seq, batch, 4 * cell)
-        outputs = []
-        for step, gates in enumerate(from_inputs):
-            candidate, new_cell = self._step(gates, hidden, cell)
-            if mask is None:
-                hidden, cell = candidate, new_cell
-                outputs.append(hidden)
-            else:
-                real = mask[step, :, None]  # (batch, 1)
-                hidden, cell = torch.where(real, candidate, hidden), torch.where(real, new_cell, cell)
-                outputs.append(candidate * real)
-        return (torch.stack(outputs) if outputs else inputs), hidden, cell
-
-    def _step(self, from_input: Tensor, hidden: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor]:
-        gates = from_input + linear(hidden, self.hidden_weight)
-        write, candidate, keep, read = gates.chunk(4, dim=-1)  # (batch, cell_width) each
-        cell = torch.sigmoid(keep + self.forget_bias) * cell + torch.sigmoid(write) * torch.tanh(candidate)
-        cell = _clip(cell, self.cell_clip)
-        hidden = _clip(linear(torch.sigmoid(read) * torch.tanh(cell), self.projection), self.proj_clip)
-        return hidden, cell
+        weights = Weights(self.input_weight, self.hidden_weight, self.bias, self.projection)
+        settings = Settings(self.cell_clip, self.proj_clip, self.forget_bias, product_dtype(self.bias))
+        if torch.is_grad_enabled():
+            return recur(inputs, hidden, cell, sizes, weights, settings)
+        return run(inputs, hidden, cell, sizes, prepare(weights, settings, rows=len(hidden)), settings)
 
 
 # A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.
@@ -125,20 +110,19 @@ class LSTMStack(nn.Module):
             after each row's last real token.
         """
         state = self.initial_state(inputs) if state is None else state
-        times = inputs.transpose(0, 1)  # (seq, batch, projection)
-        real = None if mask is None else mask.transpose(0, 1)
+        packing = Packing((inputs.shape[0], inputs.shape[1]), mask)
+        hidden, cell = packing.sort(state.hidden), packing.sort(state.cell)
+        packed = packing.pack(inputs)  # (tokens, projection)
         layers: List[Tensor] = []
         ends = []
         for index, layer in enumerate(self.layers):
             # bilm-tf also adds the dropped input in the skip connection.
-            times = F.dropout(times, self.config.dropout, training=self.training)
-            outputs, hidden, cell = layer(times, state.hidden[index], state.cell[index], mask=real)
-            if index and self.config.use_skip_connections:
-                outputs = outputs + (times if real is None else times * real[:, :, None])
-            layers.append(outputs.transpose(0, 1))
-            ends.append((hidden, cell))
-            times = outputs
-        return layers, State(*map(torch.stack, zip(*ends)))
+            packed = F.dropout(packed, self.config.dropout, training=self.training)
+            outputs, *end = layer(packed, hidden[index], cell[index], packing.sizes)
+            packed = outputs + packed if index and self.config.use_skip_connections else outputs
+            layers.append(packing.unpack(packed))
+            ends.append(end)
+        return layers, State(*(packing.restore(torch.stack(parts)) for parts in zip(*ends)))
 
     def initial_state(self, inputs: Tensor) -> State:
         """Zeros, in the type and on the device of `inputs` (batch, …)."""
@@ -146,7 +130,3 @@ class LSTMStack(nn.Module):
         return State(
             inputs.new_zeros(*shape, self.config.projection_width), inputs.new_zeros(*shape, self.config.cell_width)
         )
-
-
-def _clip(values: Tensor, limit: Optional[float]) -> Tensor:
-    return values if limit is None else values.clamp(-limit, limit)
