@@ -1,87 +1,176 @@
-"""`glomo-spacy convert`: a foreign checkpoint becomes a checkpoint directory."""
+"""`glomo-spacy convert`: a foreign checkpoint becomes a checkpoint directory, or one of ours goes out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from ..errors import Errors
 from ._app import Arg, Opt
-
-if TYPE_CHECKING:
-    from ..convert import ConvertedGlomo
 
 
 def convert_cli(
-    state_dict: Path = Arg(..., help="State dict: .safetensors, or .pt (read without unpickling objects)"),
-    output: Path = Arg(..., help="Checkpoint directory to write"),
-    source: str = Opt(..., "--from", help="Where the file comes from: glomo (published GLoMo pretraining code)"),
-    heads: int = Opt(..., "--heads", help="Graphs per layer; the published model has 8"),
-    sparsity: str = Opt(..., "--sparsity", help="square, relu, shifted-relu, top-k, threshold (published) or softmax"),
-    feature_predictor: str = Opt("gru", "--feature-predictor", help="gru (published) or additive"),
-    top_k_rate: float = Opt(1.0, "--top-k-rate", help="For top-k: a row keeps rate * sqrt(length) sources"),
-    vocab: Optional[Path] = Opt(
-        None, "--vocab", help="One word per line, in the order of ids; <unk> at the end may be left out"
+    checkpoint: Path = Arg(..., help="Foreign weights (.hdf5, .safetensors, .pt), or a checkpoint directory"),
+    output: Path = Arg(..., help="Directory to write"),
+    source: Optional[str] = Opt(
+        None, "--from", help="Where weights come from: bilm (bilm-tf, AllenNLP) or glomo (published GLoMo code)"
     ),
-    dec_len: int = Opt(3, "--dec-len", help="Words predicted from each position in pretraining"),
+    target: Optional[str] = Opt(None, "--to", help="bilm: weights.hdf5 and options.json for bilm-tf and AllenNLP"),
+    export: bool = Opt(False, "--export", help="A checkpoint without what only training needs, such as the softmax"),
+    options: Optional[Path] = Opt(None, "--options", help="From bilm: its options.json (default: beside the weights)"),
+    vocab: Optional[Path] = Opt(
+        None, "--vocab", help="One word per line, in the order of ids; from glomo, <unk> at the end may be left out"
+    ),
+    dtype: Optional[str] = Opt(None, "--dtype", help="Export: float32, float16 or bfloat16 (default: as it is)"),
+    heads: Optional[int] = Opt(None, "--heads", help="From glomo: graphs per layer; the published model has 8"),
+    sparsity: Optional[str] = Opt(
+        None, "--sparsity", help="From glomo: square, relu, shifted-relu, top-k, threshold (published) or softmax"
+    ),
+    feature_predictor: Optional[str] = Opt(
+        None, "--feature-predictor", help="From glomo: gru (published, default) or additive"
+    ),
+    top_k_rate: Optional[float] = Opt(
+        None, "--top-k-rate", help="From glomo, for top-k: a row keeps rate * sqrt(length) sources (default: 1)"
+    ),
+    dec_len: Optional[int] = Opt(
+        None, "--dec-len", help="From glomo: words predicted from each position in pretraining (default: 3)"
+    ),
 ) -> None:
-    """Make a checkpoint directory from a foreign checkpoint; sizes are read from the tensors."""
-    converted = convert(
-        state_dict,
-        output,
-        source=source,
-        heads=heads,
-        sparsity=sparsity,
-        feature_predictor=feature_predictor,
-        top_k_rate=top_k_rate,
-        vocab=vocab,
-        dec_len=dec_len,
-    )
+    """Convert weights. Say one of --from, --to and --export; sizes are read from the tensors."""
+    action = _choose(source=source, target=target, export=export)
+    given = {
+        "options": options,
+        "vocab": vocab,
+        "dtype": dtype,
+        "heads": heads,
+        "sparsity": sparsity,
+        "feature_predictor": feature_predictor,
+        "top_k_rate": top_k_rate,
+        "dec_len": dec_len,
+    }
+    for line in convert(checkpoint, output, action, **given):
+        print(line)
+
+
+def convert(checkpoint: Path, output: Path, action: str, **options: Any) -> List[str]:
+    """Convert one checkpoint.
+
+    checkpoint (Path): What is read.
+    output (Path): The directory to write.
+    action (str): A name in `ACTIONS`.
+    options (Any): As the command's; None: not given.
+    RETURNS (List[str]): What was made, in lines.
+    RAISES: ValueError G233 for an option of another action, G234 for one that is missing; as `convert_bilm`,
+        `export_bilm`, `export_checkpoint` and `convert_official_glomo`.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if unused := [name for name in given if name not in ACTIONS[action].options]:
+        known = _as_typed(ACTIONS[action].options) or "no further options"
+        raise ValueError(Errors.G233.format(options=_as_typed(unused), action=action, known=known))
+    return ACTIONS[action].run(checkpoint, output, **given)
+
+
+def _from_bilm(
+    weights: Path, output: Path, *, options: Optional[Path] = None, vocab: Optional[Path] = None
+) -> List[str]:
+    from ..convert import convert_bilm
+
+    converted = convert_bilm(weights, output, options=options, vocab=None if vocab is None else _read_words(vocab))
+    lines = [f"Left out, as no biLM uses it: {', '.join(converted.unused)}"] if converted.unused else []
+    if vocab is not None and converted.config.token_encoder == "characters":
+        lines.append(f"Left out: {vocab}. The model reads characters and needs no list of words.")
+    return [*lines, _describe_bilm(output, converted)]
+
+
+def _to_bilm(checkpoint: Path, output: Path) -> List[str]:
+    from ..convert import export_bilm
+
+    converted = export_bilm(checkpoint, output)
+    left_out = [f"Left out, as such files do not hold it: {', '.join(converted.unused)}"] if converted.unused else []
+    return [*left_out, _describe_bilm(output, converted)]
+
+
+def _describe_bilm(output: Path, converted: Any) -> str:
     config = converted.config
+    directions = "both directions" if config.directions == "both" else "forward only"
+    return (
+        f"✔ {output}: {converted.n_weights:,} weights, reads {config.token_encoder}, {config.n_layers} layers of "
+        f"{config.cell_width} cells and {config.projection_width} outputs, {directions}"
+    )
+
+
+def _export(checkpoint: Path, output: Path, *, dtype: Optional[str] = None) -> List[str]:
+    from ..convert import export_checkpoint
+
+    exported = export_checkpoint(checkpoint, output, dtype=dtype)
+    lines = [f"Left out, as only training needs it: {', '.join(exported.left_out)}"] if exported.left_out else []
+    return [*lines, f"✔ {output}: {exported.n_weights:,} weights, {exported.n_bytes / 1e6:,.2f} MB"]
+
+
+def _from_glomo(
+    state_dict: Path,
+    output: Path,
+    *,
+    heads: Optional[int] = None,
+    sparsity: Optional[str] = None,
+    vocab: Optional[Path] = None,
+    **variant: Any,
+) -> List[str]:
+    from ..convert import convert_official_glomo
+
+    if heads is None or sparsity is None:
+        missing = _as_typed([name for name, value in (("heads", heads), ("sparsity", sparsity)) if value is None])
+        raise ValueError(Errors.G234.format(missing=missing))
+    words = None if vocab is None else _read_words(vocab)
+    converted = convert_official_glomo(state_dict, output, n_heads=heads, sparsity=sparsity, vocab=words, **variant)
+    config, lines = converted.config, []
     if converted.unused:
-        print(f"Left out, as {sparsity} with {feature_predictor} does not use them: {', '.join(converted.unused)}")
-    print(
+        unused = ", ".join(converted.unused)
+        lines.append(f"Left out, as {sparsity} with {config.feature_predictor} does not use them: {unused}")
+    lines.append(
         f"✔ {output}: {converted.n_weights:,} weights, vocabulary {config.vocab_size:,}, width {config.width}, "
         f"{config.n_layers} layers of {config.n_heads} heads per direction"
     )
     if vocab is None:
-        print("No vocabulary was given (--vocab): the checkpoint takes word ids, not words.")
+        lines.append("No vocabulary was given (--vocab): the checkpoint takes word ids, not words.")
+    return lines
 
 
-def convert(
-    state_dict: Path,
-    output: Path,
-    *,
-    source: str,
-    heads: int,
-    sparsity: str,
-    feature_predictor: str = "gru",
-    top_k_rate: float = 1.0,
-    vocab: Optional[Path] = None,
-    dec_len: int = 3,
-) -> "ConvertedGlomo":
-    """Convert one file. Arguments as the command's options.
+class Action(NamedTuple):
+    """What the command can do.
 
-    RETURNS (ConvertedGlomo): Sizes found and tensors left out.
-    RAISES: ValueError G100 for an unknown source, and as `convert_official_glomo`.
+    run (Callable[..., List[str]]): Converts, and says what it made.
+    options (Tuple[str, ...]): Options it takes beside checkpoint and output.
     """
-    from ..convert import convert_official_glomo
-    from ..errors import Errors
 
-    if source != "glomo":
-        raise ValueError(Errors.G100.format(name="--from", value=source, options="glomo"))
-    return convert_official_glomo(
-        state_dict,
-        output,
-        n_heads=heads,
-        sparsity=sparsity,
-        feature_predictor=feature_predictor,
-        top_k_rate=top_k_rate,
-        dec_len=dec_len,
-        vocab=None if vocab is None else _read_words(vocab),
-    )
+    run: Callable[..., List[str]]
+    options: Tuple[str, ...]
+
+
+ACTIONS: Dict[str, Action] = {
+    "--from bilm": Action(_from_bilm, ("options", "vocab")),
+    "--from glomo": Action(_from_glomo, ("heads", "sparsity", "feature_predictor", "top_k_rate", "vocab", "dec_len")),
+    "--to bilm": Action(_to_bilm, ()),
+    "--export": Action(_export, ("dtype",)),
+}
+
+
+def _choose(*, source: Optional[str], target: Optional[str], export: bool) -> str:
+    """The one action asked for. RAISES: ValueError G100 for an unknown name, G232 for none or several."""
+    asked = [f"{option} {value}" for option, value in (("--from", source), ("--to", target)) if value is not None]
+    asked += ["--export"] * export
+    if len(asked) != 1:
+        raise ValueError(Errors.G232.format(found=" and ".join(asked) or "none of them"))
+    if asked[0] not in ACTIONS:
+        option, _, value = asked[0].partition(" ")
+        known = [name.partition(" ")[2] for name in ACTIONS if name.startswith(f"{option} ")]
+        raise ValueError(Errors.G100.format(name=option, value=value, options=", ".join(known)))
+    return asked[0]
+
+
+def _as_typed(names: "List[str] | Tuple[str, ...]") -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _read_words(path: Path) -> List[str]:
-    from ..errors import Errors
-
     try:
         text = path.read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:
