@@ -1,11 +1,13 @@
 """ELMo: bidirectional language models whose layers are features (Peters et al. 2018)."""
 
-from .bilm import BiLM, BiLMState
+from .bilm import BiLM
 from .char_cnn import CharCNN, Highway
 from .config import ElmoConfig
 from .lstm import CELLS, LSTMStack, State
 from .scalar_mix import ScalarMix
 from .softmax import AdaptiveSoftmax, FullSoftmax
+from .state import BiLMState
+from .word_cache import WordCache
 
 __all__ = [
     "CELLS",
@@ -19,4 +21,5 @@ __all__ = [
     "LSTMStack",
     "ScalarMix",
     "State",
+    "WordCache",
 ]

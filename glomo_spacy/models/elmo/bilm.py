@@ -1,32 +1,34 @@
 """The biLM: two language models in opposite directions over shared vectors of words.
 
 Source: Peters et al. 2018, section 3; behaviour at prediction as in bilm-tf's `bilm/model.py`. Layer 0 of a token is
-its vector twice, layers 1 to n are [forward; backward] outputs.
+its vector twice, layers 1 to n are [forward; backward] outputs. Sentences get their boundaries here, and lose them.
 """
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from ...errors import Errors
 from ...indexers import CharIndexer, Indexer, VocabularyIndexer
+from .batching import BEGIN, END, Batch, Ids, distinct_words, make_batch, plan_batches
 from .char_cnn import CharCNN
 from .config import ElmoConfig
-from .lstm import LSTMStack, State
+from .lstm import LSTMStack
+from .scalar_mix import mix_layers
 from .softmax import AdaptiveSoftmax, FullSoftmax
+from .state import BiLMState
+from .word_cache import WordCache
+
+BATCH_TOKENS = 2048
+STATES = ("zero", "carry")
 
 Layers = npt.NDArray[np.float32]
 Sentences = Sequence[Sequence[str]]
-Encoded = Tuple[List[Tensor], List[Tensor], "BiLMState"]
-
-
-class BiLMState(NamedTuple):
-    """What both directions remember of each row; the backward part is None in a forward-only model."""
-
-    forward: State
-    backward: Optional[State]
+Encoded = Tuple[List[Tensor], List[Tensor], BiLMState]
+Numbered = Iterator[Tuple[int, Tensor]]
 
 
 class BiLM(nn.Module):
@@ -38,6 +40,7 @@ class BiLM(nn.Module):
     indexer (Optional[Indexer]): How words become its units; None until one is attached, as `build_model` does.
     softmax (Optional[nn.Module]): What predicts words; None in models that only give vectors.
     width (int): Width of a layer's vectors.
+    cache (WordCache): Vectors of words met before; used in evaluation without gradient.
     """
 
     def __init__(self, config: ElmoConfig) -> None:
@@ -45,6 +48,8 @@ class BiLM(nn.Module):
         self.config = config
         self.width = config.width
         self.indexer: Optional[Indexer] = None
+        self.cache = WordCache()
+        self._carried: Optional[BiLMState] = None
         self.token_encoder: nn.Module = CharCNN(config) if config.token_encoder == "characters" else _word_table(config)
         self.forward_lm = LSTMStack(config)
         self.backward_lm = LSTMStack(config) if config.directions == "both" else None
@@ -103,6 +108,145 @@ class BiLM(nn.Module):
             return forward_layers, [], BiLMState(forward_end, None)
         backward_layers, backward_end = self.backward_lm(backward_vectors, mask=mask, state=backward_state)
         return forward_layers, backward_layers, BiLMState(forward_end, backward_end)
+
+    def layers(self, sentences: Sentences, *, state: str = "zero", batch_tokens: int = BATCH_TOKENS) -> List[Layers]:
+        """All layers of each token, in evaluation mode and without gradient.
+
+        sentences (Sentences): Tokens of each sentence, as the model's tokeniser gives them; any may be empty.
+        state (str): "zero" starts each sentence afresh, so that a text has the same vectors in any company. "carry" is
+            what bilm-tf does: the sentences are one batch, row i goes on where row i of the call before ended, and rows
+            not in use keep their state.
+        batch_tokens (int): Places computed together at most, for "zero"; memory grows with it.
+        RETURNS (List[Layers]): For each sentence, token vectors first. Shape of each: (layers + 1, tokens, width).
+        RAISES: ValueError G017 for anything but lists of strings, G107 without an indexer, G109 for another `state`.
+        """
+        if state not in STATES:
+            raise ValueError(Errors.G109.format(state=state, options=", ".join(STATES)))
+        was_training = self.training
+        if was_training:
+            self.eval()
+        try:
+            with torch.no_grad():
+                words, rows = distinct_words(sentences)
+                vectors = self._vectors_of(words)
+                run = (
+                    self._carry_on(rows, vectors)
+                    if state == "carry"
+                    else self._start_afresh(rows, vectors, batch_tokens)
+                )
+                found = {number: layers.float().cpu().numpy() for number, layers in run}
+        finally:
+            if was_training:
+                self.train()
+        empty = np.zeros((self.config.n_layers + 1, 0, self.width), dtype=np.float32)
+        return [found.get(number, empty) for number in range(len(rows))]
+
+    def layer_tensors(
+        self, sentences: Sentences, *, keep_graph: bool = False, batch_tokens: int = BATCH_TOKENS
+    ) -> List[Tensor]:
+        """As `layers` with zero state, as tensors and in the model's own mode.
+
+        keep_graph (bool): Let gradients reach the parameters; dropout acts in training mode.
+        RETURNS (List[Tensor]): Shape of each: (layers + 1, tokens, width).
+        """
+        words, rows = distinct_words(sentences)
+        with torch.set_grad_enabled(keep_graph):
+            vectors = self._vectors_of(words)
+            found = dict(self._start_afresh(rows, vectors, batch_tokens))
+        empty = vectors.new_zeros(self.config.n_layers + 1, 0, self.width)
+        return [found.get(number, empty) for number in range(len(rows))]
+
+    def reset_state(self) -> None:
+        """Forget what `layers(…, state="carry")` remembers of earlier calls."""
+        self._carried = None
+
+    def mix(
+        self,
+        layers: Union[Layers, Sequence[Layers]],
+        weights: Sequence[float],
+        gamma: float = 1.0,
+        *,
+        layer_norm: bool = False,
+    ) -> Union[Layers, List[Layers]]:
+        """Mix the layers of one or several sentences: gamma * sum_j softmax(weights)_j h_j.
+
+        layers (Union[Layers, Sequence[Layers]]): As `layers` gives them. Shape of each: (layers, tokens, width).
+        weights (Sequence[float]): One per layer, before the soft-max.
+        gamma (float): Scale of the result.
+        layer_norm (bool): Normalise each layer first, by mean and variance over all tokens that are given.
+        RETURNS (Union[Layers, List[Layers]]): Shape of each: (tokens, width).
+        RAISES: ValueError G110 for another number of weights.
+        """
+        return mix_layers(layers, weights, gamma, layer_norm=layer_norm)
+
+    def _vectors_of(self, words: List[str]) -> Tensor:
+        """Vectors of different words, from the cache if nothing is learned. Shape: (words, projection)."""
+        if torch.is_grad_enabled() or self.training:
+            return self._encode_words(words)
+        return self.cache.vectors(words, self.token_encoder, self._encode_words)
+
+    def _encode_words(self, words: List[str]) -> Tensor:
+        if self.indexer is None:
+            raise ValueError(Errors.G107)
+        units = torch.from_numpy(self.indexer.ids(words).astype(np.int64))
+        return self.token_vectors(units.to(self._device))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.token_encoder.parameters()).device
+
+    def _start_afresh(self, rows: List[Ids], vectors: Tensor, batch_tokens: int) -> Numbered:
+        """Each sentence from zero state; batches of like length, numbers of sentences with their layers."""
+        # All rows begin with the same boundary: without gradient it is read once, with gradient in each row.
+        begins_inside = torch.is_grad_enabled()
+        start = None if begins_inside else self.encode(vectors[BEGIN, None, None], vectors[END, None, None])[2]
+        for numbers in plan_batches([len(row) for row in rows], batch_tokens):
+            batch = make_batch([rows[number] for number in numbers], begin=begins_inside, end=False)
+            state = None if start is None else start.expand(len(numbers))
+            forward, backward, _ = self._run(batch, vectors, state, batch_tokens)
+            for place, number in enumerate(numbers):
+                yield number, _side_by_side(forward, backward, place, int(begins_inside), len(rows[number]))
+
+    def _carry_on(self, rows: List[Ids], vectors: Tensor) -> Numbered:
+        """All sentences as one batch, from the state of the call before."""
+        if not rows:
+            return
+        batch = make_batch(rows, begin=True, end=True)
+        state = None if self._carried is None else self._carried.first_rows(len(rows))
+        forward, backward, end = self._run(batch, vectors, state, BATCH_TOKENS)
+        self._carried = end.and_rest_of(self._carried)
+        for number, row in enumerate(rows):
+            yield number, _side_by_side(forward, backward, number, 1, len(row))
+
+    def _run(
+        self, batch: Batch, vectors: Tensor, state: Optional[BiLMState], batch_tokens: int
+    ) -> Tuple[Tensor, Optional[Tensor], BiLMState]:
+        """Token vectors and layers of both directions, each in its reading order, (layers + 1, batch, seq, projection).
+
+        Without gradient a text longer than a batch is read in parts, so that memory does not grow with it.
+        """
+        n_rows, seq = batch.forward.shape
+        step = seq if torch.is_grad_enabled() else max(batch_tokens // n_rows, 1)
+        forward_parts, backward_parts = [], []
+        for begin in range(0, seq, step):
+            part = slice(begin, begin + step)
+            forward_ids, backward_ids, mask = (
+                None if each is None else torch.from_numpy(each[:, part]).to(vectors.device) for each in batch
+            )
+            forward_vectors, backward_vectors = vectors[forward_ids], vectors[backward_ids]  # (batch, seq, projection)
+            forward, backward, state = self.encode(forward_vectors, backward_vectors, mask=mask, state=state)
+            forward_parts.append(torch.stack([forward_vectors, *forward]))
+            backward_parts.append(torch.stack([backward_vectors, *backward]) if backward else None)
+        if self.backward_lm is None:
+            return torch.cat(forward_parts, dim=2), None, state
+        return torch.cat(forward_parts, dim=2), torch.cat(backward_parts, dim=2), state
+
+
+def _side_by_side(forward: Tensor, backward: Optional[Tensor], row: int, begin: int, n_words: int) -> Tensor:
+    """One sentence in reading order, without boundaries. Shape: (layers + 1, tokens, width)."""
+    words = slice(begin, begin + n_words)
+    left = forward[:, row, words]
+    return left.clone() if backward is None else torch.cat([left, backward[:, row, words].flip(1)], dim=2)
 
 
 def _word_table(config: ElmoConfig) -> nn.Embedding:

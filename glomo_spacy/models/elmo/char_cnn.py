@@ -3,21 +3,29 @@
 Source: Kim et al. 2016 (arXiv 1508.06615), sections 2.2 and 2.3, as bilm-tf's `bilm/model.py` sizes it. With C the
 characters of a word:
 
-    f_k = act(max over positions (W_k * C + b_k))                   one number per filter, valid convolution
+    f_k = act(max over positions (W_k * C + b_k))                        one number per filter, valid convolution
     y = g (*) relu(W_T x + b_T) + (1 - g) (*) x, g = sigma(W_C x + b_C)   each highway layer
+
+Without gradient all products have fixed sizes, whatever words stand side by side: a library chooses its kernel by size,
+and another kernel rounds otherwise. So the vector of a word is the same to the last bit in any company.
 """
 
 import math
-from typing import List
+from itertools import pairwise
+from typing import Callable, Iterator, List, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..products import Linear
+from ..products import Linear, linear
 from .config import ElmoConfig
 
 CARRY_BIAS = -2.0  # a highway layer begins by passing most of its input on
+
+# Words are convolved together with those of like length: up to these characters, marks included, or all there may be.
+_LENGTHS = (6, 9, 12, 16, 24)
+_CONVOLVED, _PROJECTED = 16, 64  # rows of a product without gradient: small calls waste less, large ones run faster
 
 
 class Highway(nn.Module):
@@ -91,22 +99,55 @@ class CharCNN(nn.Module):
         """
         if not len(characters):
             return self.embedding.new_zeros(0, self.config.projection_width)
-        features = self.features(characters)  # (words, n_filters)
+        features, order = [], []
+        for rows, spelled in self._by_length(characters):
+            features.append(_in_blocks(self._features, spelled, _CONVOLVED))
+            order.append(rows)
+        vectors = _in_blocks(self._project, torch.cat(features), _PROJECTED)  # (words, projection), by length
+        return vectors[torch.cat(order).argsort()]
+
+    def _by_length(self, characters: Tensor) -> Iterator[Tuple[Tensor, Tensor]]:
+        """Words of like length: their numbers, (words,), and ids cut to that length, (words, chars)."""
+        padding, longest = self.config.n_characters - 1, self.config.max_characters
+        characters = F.pad(characters, (0, longest - characters.shape[1]), value=padding)
+        lengths = (characters != padding).sum(1)  # (words,)
+        bounds = [0, *(length for length in _LENGTHS if length < longest), longest]
+        for above, limit in pairwise(bounds):
+            rows = ((lengths > above) & (lengths <= limit)).nonzero().squeeze(1)
+            if len(rows):
+                # A window of padding alone takes part in the published maximum; one stands for all further ones.
+                yield rows, characters[rows, : min(limit + self._widest, longest)]
+
+    @property
+    def _widest(self) -> int:
+        return max(width for width, _ in self.config.filters)
+
+    def _features(self, characters: Tensor) -> Tensor:
+        """The strongest response of each filter anywhere in the words. Shape: (words, n_filters)."""
+        table = F.pad(self.embedding, (0, 0, 1, 0))  # (n_characters, char_width)
+        activation = torch.relu if self.config.activation == "relu" else torch.tanh
+        found: List[Tensor] = []
+        n_characters = characters.shape[1]
+        for (width, _), convolution in zip(self.config.filters, self.convolutions):
+            is_cut = n_characters < self.config.max_characters
+            seen = characters[:, : n_characters - self._widest + width] if is_cut else characters
+            windows = F.embedding(seen.unfold(1, width, 1), table).flatten(2)  # (words, windows, width * char)
+            weight = convolution.weight.transpose(1, 2).flatten(1)  # (number, width * char)
+            responses = linear(windows, weight, convolution.bias)  # (words, windows, number)
+            found.append(activation(responses.amax(dim=1)))  # (words, number)
+        return torch.cat(found, dim=1)
+
+    def _project(self, features: Tensor) -> Tensor:
+        """Highway layers and projection. Shape: (words, projection)."""
         for highway in self.highways:
             features = highway(features)
         return features if self.projection is None else self.projection(features)
 
-    def features(self, characters: Tensor) -> Tensor:
-        """The strongest response of each filter anywhere in the word. Shape: (words, n_filters)."""
-        trimmed = characters.shape[1]
-        longest = min(trimmed + max(width for width, _ in self.config.filters), self.config.max_characters)
-        characters = F.pad(characters, (0, max(longest - trimmed, 0)), value=self.config.n_characters - 1)
-        table = F.pad(self.embedding, (0, 0, 1, 0))  # (n_characters, char_width)
-        embedded = F.embedding(characters, table).transpose(1, 2)  # (words, char_width, chars)
-        activation = torch.relu if self.config.activation == "relu" else torch.tanh
-        responses: List[Tensor] = []
-        for (width, _), convolution in zip(self.config.filters, self.convolutions):
-            # Padding takes part in the published maximum: one window of padding alone stands for all further ones.
-            seen = embedded[:, :, : min(trimmed + width, self.config.max_characters)]
-            responses.append(activation(convolution(seen).amax(dim=2)))  # (words, number)
-        return torch.cat(responses, dim=1)
+
+def _in_blocks(function: Callable[[Tensor], Tensor], values: Tensor, size: int) -> Tensor:
+    """Apply row by row: with gradient at once, without in blocks of exactly `size` rows. Shape: (rows, ...)."""
+    if torch.is_grad_enabled():
+        return function(values)
+    n_missing = -len(values) % size
+    full = torch.cat([values, values[:1].expand(n_missing, *values.shape[1:])])
+    return torch.cat([function(block) for block in full.split(size)])[: len(values)]

@@ -3,8 +3,10 @@
 Source: Peters et al. 2018, section 3.2, equation 1: gamma * sum_j softmax(w)_j h_j, each layer normalised if asked.
 """
 
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Union
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from ...errors import Errors
 
 OFF = -1e4  # the logit of a layer that is switched off: its weight is exactly 0 in float32
 _EPSILON = 1e-12  # added to a variance before it divides
+
+Layers = npt.NDArray[np.float32]
 
 
 class ScalarMix(nn.Module):
@@ -90,3 +94,21 @@ def normalized(layers: Tensor, mask: Optional[Tensor] = None) -> Tensor:
     centred = (flat - mean) * real
     variance = centred.square().sum((1, 2), keepdim=True) / count
     return (centred / (variance + _EPSILON).sqrt()).view_as(layers)
+
+
+def mix_layers(
+    layers: Union[Layers, Sequence[Layers]], weights: Sequence[float], gamma: float, *, layer_norm: bool = False
+) -> Union[Layers, List[Layers]]:
+    """Mix the layers of one or several sentences with given weights; arguments as for `BiLM.mix`."""
+    sentences = [layers] if isinstance(layers, np.ndarray) else list(layers)
+    if not sentences:
+        return []
+    if len(weights) != len(sentences[0]):
+        raise ValueError(Errors.G110.format(found=len(weights), expected=len(sentences[0])))
+    joined = torch.from_numpy(np.concatenate(sentences, axis=1))  # (layers, tokens, width)
+    if layer_norm:
+        joined = normalized(joined)
+    shares = torch.softmax(torch.as_tensor(weights, dtype=joined.dtype), dim=0)
+    mixed = (gamma * torch.tensordot(shares, joined, dims=1)).numpy()  # (tokens, width)
+    parts = np.split(mixed, np.cumsum([sentence.shape[1] for sentence in sentences])[:-1])
+    return parts[0] if isinstance(layers, np.ndarray) else parts

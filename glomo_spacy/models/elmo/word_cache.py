@@ -1,0 +1,169 @@
+"""Token vectors of words seen before, so that the character network runs once per word.
+
+The network takes most of a small model's time, and running text repeats its words. The cache watches the parameters it
+was filled from: it empties itself when they change, even where an optimiser writes behind torch's back.
+"""
+
+from threading import Lock
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+MAX_WORDS = 1 << 16
+_FIRST_ROWS = 1 << 10
+_PROBED = 1 << 10  # numbers of a parameter that are compared at each call
+
+Encode = Callable[[List[str]], Tensor]
+
+
+class WordCache:
+    """A bounded table of token vectors by word; what has not been used for longest makes room.
+
+    Only for evaluation without gradient. Threads may share it. Copies and pickles begin empty.
+
+    max_words (int): Words kept at most, 4 * projection bytes each. 0: none.
+    """
+
+    def __init__(self, max_words: int = MAX_WORDS) -> None:
+        self.max_words = max_words
+        self._lock = Lock()
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._rows
+
+    def __reduce__(self) -> Tuple[Any, Tuple[int]]:
+        return WordCache, (self.max_words,)
+
+    def clear(self) -> None:
+        """Forget all words."""
+        self._rows: Dict[str, int] = {}
+        self._words: List[str] = []  # by row
+        self._is_used = np.zeros(0, dtype=bool)  # by row: since the last search for room
+        self._table: Optional[Tensor] = None
+        self._source: Optional[_Source] = None
+
+    def vectors(self, words: Sequence[str], encoder: nn.Module, encode: Encode) -> Tensor:
+        """Look words up and encode those that are not there.
+
+        words (Sequence[str]): Different words.
+        encoder (nn.Module): Whose parameters the vectors depend on.
+        encode (Encode): Gives the vectors of words, in order.
+        RETURNS (Tensor): Shape: (words, projection).
+        """
+        if not self.max_words:
+            return encode(list(words))
+        with self._lock:
+            if self._source is None or not self._source.is_unchanged(encoder):
+                self.clear()
+                self._source = _Source(encoder)
+            source, known, found = self._source, *self._look_up(words)
+        missing = [word for word, is_known in zip(words, known) if not is_known]
+        if not missing and found is not None:
+            return found
+        encoded = encode(missing)
+        with self._lock:
+            if source is self._source:  # else the parameters changed meanwhile
+                self._store(missing, encoded)
+        if found is None:
+            return encoded
+        vectors = encoded.new_empty(len(words), encoded.shape[1])
+        is_known = torch.from_numpy(known).to(encoded.device)
+        vectors[is_known], vectors[~is_known] = found, encoded
+        return vectors
+
+    def _look_up(self, words: Sequence[str]) -> Tuple[Any, Optional[Tensor]]:
+        """Which words are known, (words,), and the vectors of those, (known words, projection), if any is."""
+        rows = np.asarray([self._rows.get(word, -1) for word in words], dtype=np.int64)
+        known = rows >= 0
+        if self._table is None or not known.any():
+            return known, None
+        self._is_used[rows[known]] = True
+        return known, self._table[torch.from_numpy(rows[known]).to(self._table.device)]
+
+    def _store(self, words: Sequence[str], vectors: Tensor) -> None:
+        places = [place for place, word in enumerate(words) if word not in self._rows][: self.max_words]
+        rows = self._make_room(len(places), vectors)
+        for row, place in zip(rows, places):
+            self._rows[words[place]] = row
+            self._words[row] = words[place]
+        if self._table is not None and places:
+            self._table[rows] = vectors[places]
+
+    def _make_room(self, n_words: int, vectors: Tensor) -> List[int]:
+        """Rows for new words: unused ones, then those of words that were not asked for since the last search."""
+        n_before = len(self._words)
+        fresh = list(range(n_before, min(n_before + n_words, self.max_words)))
+        self._words += [""] * len(fresh)
+        self._is_used = np.append(self._is_used, np.ones(len(fresh), dtype=bool))
+        self._grow(vectors)
+        n_more = n_words - len(fresh)
+        if not n_more:
+            return fresh
+        idle = np.flatnonzero(~self._is_used[:n_before])
+        busy = np.flatnonzero(self._is_used[:n_before])
+        freed: List[int] = np.concatenate([idle, busy])[:n_more].tolist()
+        if len(idle) < n_more:  # everything had its second chance
+            self._is_used[:] = False
+            self._is_used[fresh] = True
+        self._is_used[freed] = True
+        for row in freed:
+            del self._rows[self._words[row]]
+        return fresh + freed
+
+    def _grow(self, vectors: Tensor) -> None:
+        """Let the table have a row for each word, doubling it at least."""
+        n_rows = 0 if self._table is None else len(self._table)
+        if len(self._words) <= n_rows:
+            return
+        wanted = min(max(len(self._words), 2 * n_rows, _FIRST_ROWS), self.max_words)
+        table = vectors.new_empty(wanted, vectors.shape[1])
+        if self._table is not None:
+            table[:n_rows] = self._table
+        self._table = table
+
+
+class _Source:
+    """The parameters a cache was filled from, as far as needed to notice a change.
+
+    Where they live and torch's count of changes tell most of it. An optimiser of Thinc, and whoever writes to
+    `parameter.data`, leave both as they are, so some numbers of each parameter are compared as well; and all of them
+    from the moment there are gradients, because then something is being trained.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self._marks = _marks(encoder)
+        self._probe = _probe(encoder)
+        self._copy = [parameter.detach().clone() for parameter in encoder.parameters()] if _is_trained(encoder) else []
+
+    def is_unchanged(self, encoder: nn.Module) -> bool:
+        """Whether the vectors in the cache are still those of this encoder."""
+        if _marks(encoder) != self._marks or not torch.equal(_probe(encoder), self._probe):
+            return False
+        if not _is_trained(encoder):
+            return True
+        # Without a copy the first gradients have come since the cache was filled.
+        return bool(self._copy) and all(map(torch.equal, self._copy, encoder.parameters()))
+
+
+def _marks(encoder: nn.Module) -> List[Any]:
+    """Where each parameter lives, how often torch has seen it change, and the precision it is used in."""
+    parameters = list(encoder.parameters())
+    device = parameters[0].device.type if parameters else "cpu"
+    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    return [precision, *((each.data_ptr(), each._version, each.dtype, each.device) for each in parameters)]
+
+
+def _probe(encoder: nn.Module) -> Tensor:
+    """Some numbers of each parameter, evenly spread."""
+    flat = [parameter.detach().reshape(-1) for parameter in encoder.parameters()]
+    return torch.cat([values[:: max(len(values) // _PROBED, 1)] for values in flat]) if flat else torch.empty(0)
+
+
+def _is_trained(encoder: nn.Module) -> bool:
+    return any(parameter.grad is not None for parameter in encoder.parameters())
