@@ -51,7 +51,6 @@ class Errors(metaclass=_WithCodes):
     G045 = "Token {position} of sentence {place} must be a str, but is of type {kind}."
     G046 = "{value!r} is neither a packaged model ({packaged}) nor a checkpoint directory."
     G047 = "{path} holds features that were made otherwise: {changes}. Restore these, choose another place, or start afresh with --force."
-    G048 = 'This needs {package}, which is not installed: pip install "glomo-spacy[{extra}]"'
     G049 = "--part = {value!r} must name one part of several, such as 2/8: from 1/8 to 8/8."
     G050 = "{path} exists and holds no features, so it is left as it is. Choose another place."
     G051 = "A process that extracted features ended with {code}. It may have run out of memory: use fewer processes (-p) or smaller --shard-tokens. Finished shards are kept; run the same command again."
@@ -119,6 +118,7 @@ class Errors(metaclass=_WithCodes):
     G108 = "The indexer has {found} {units}, but the model's table has {expected}. Use the indexer the model was trained with."
     G109 = "state = {state!r} is not known. Choose one of: {options}."
     G110 = "There are {found} weights for {expected} layers. Give one per layer, the token vectors first."
+    G111 = "An indexer of kind {found!r} does not fit a biLM whose token_encoder is {encoder!r}: give one of kind {kind!r}."
 
     G160 = (
         "{later!r} stands after {name!r} and would overwrite its vectors in doc.tensor. Place {name!r} behind it, or let one "
@@ -133,9 +133,11 @@ class Errors(metaclass=_WithCodes):
         'senter, parser) before this one, in training also under annotating_components, or set sentences = "use".'
     )
     G163 = "{path} gives vectors of width {found}, but the config says width {expected}. Set width to {found}, or to null."
-    G164 = "ELMo's layers belong to {found} tokens, but the Doc now has {expected} or has other boundaries. Place {name} after the component that retokenizes."
+    G164 = "ELMo's layers belong to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were merged or split after elmo ran. Place elmo after the component that retokenizes."
     G165 = 'state = "carry" makes each result depend on earlier texts and is no ground to train on. Set trainable = false, or state = "zero".'
-    G166 = "{name!r} needs a model of glomo_spacy.Elmo.v1 to keep layers, but got {found!r}."
+    G166 = (
+        "This needs a model of glomo_spacy.Elmo.v1, but got {found!r}. Set [components.elmo.model], or keep_layers = false."
+    )
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
@@ -152,7 +154,7 @@ class Errors(metaclass=_WithCodes):
     G209 = "{path} cannot be read as HDF5: {reason}. The file is truncated, damaged or of another format; copy it again."
     G210 = "{path} has a {found} at {name!r}. Links are not followed: give a file that holds its data itself."
     G211 = "{path} holds {name!r} as {found}, but 32-bit floats are expected."
-    G212 = "{path} claims {name!r} in a way that is not read: {found}. Store it plainly, for example with h5repack -f NONE."
+    G212 = "{path} claims {name!r} in a way that is not read: {found}. Give a file that holds its data itself and unpacked, for example by h5repack -f NONE."
     G213 = "{path} is not the weights of a biLM, or not all of them. Missing: {missing}. Found: {found}."
     G214 = "{path} does not fit {options}: {differences}. Give the options.json that the weights were written with."
     G215 = "Arrays in {path} do not fit together: {shapes}. The file is damaged or no biLM's."
@@ -170,7 +172,6 @@ class Errors(metaclass=_WithCodes):
     G227 = (
         "The soft-max weights in {path} differ from {name}. GLoMo shares one table; this file comes from another model."
     )
-    G228 = 'This needs h5py, which is not installed: pip install "glomo-spacy[hdf5]"'
     G229 = "{path} cannot be written as a biLM of bilm-tf: {reason}."
     G230 = "{path} takes words, so their list is needed: one per line, <S>, </S> and <UNK> first, {expected} in all{found}. Name it with --vocab."
     G231 = "{path} is neither a biLM (weights.hdf5, options.json) nor empty, so it is not replaced by one. Give another directory, or remove it."

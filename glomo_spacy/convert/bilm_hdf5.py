@@ -3,8 +3,9 @@
 Source: Peters et al. 2018 (arXiv 1802.05365); allenai/bilm-tf. Such files hold no softmax.
 """
 
+import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ from ..files import atomic_directory
 from ..indexers import CharIndexer, VocabularyIndexer
 from ..models.checkpoint import build_model, read_checkpoint, save_checkpoint
 from ..models.elmo import BiLM, ElmoConfig
-from .bilm_layout import Variable, is_of_a_bilm, options_from_shapes, usual_name, variables
+from .bilm_layout import Shape, Variable, first_arrays, is_of_a_bilm, options_from_shapes, usual_name, variables
 from .bilm_options import (
     N_CHARACTERS,
     N_STORED_CHARACTERS,
+    Options,
     config_from_options,
     flat,
     history,
@@ -56,7 +58,7 @@ def convert_bilm(
     options (Optional[PathLike]): Their options.json. None: the one beside the weights.
     vocab (Optional[Sequence[str]]): The words by id of a model that takes words; others need none.
     RETURNS (ConvertedBilm): Sizes found and arrays left out.
-    RAISES: FileNotFoundError G208 and G219, ImportError G228; ValueError, all before data is read, G209-G212 for a file
+    RAISES: FileNotFoundError G208 and G219, ImportError G048; ValueError, all before data is read, G209-G212 for a file
         that is damaged, leads elsewhere, is packed or of another type, G213 for missing arrays, G214, G217 and G218 for
         options that do not fit, G215 for shapes, G230 and G016 for a vocabulary; then G216 for values that are not
         finite.
@@ -84,7 +86,7 @@ def export_bilm(checkpoint: PathLike, output: PathLike) -> ConvertedBilm:
     output (PathLike): An earlier directory of this kind is replaced.
     RETURNS (ConvertedBilm): Sizes, and our weights that such files do not hold.
     RAISES: ValueError G203 for another kind of checkpoint, G229 for a variant that bilm-tf does not know;
-        FileExistsError G231; ImportError G228; as `read_checkpoint` and `build_model`.
+        FileExistsError G231; ImportError G048; as `read_checkpoint` and `build_model`.
     """
     output, h5py = Path(output), import_h5py()
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / WEIGHTS).is_file()):
@@ -109,50 +111,64 @@ def export_bilm(checkpoint: PathLike, output: PathLike) -> ConvertedBilm:
 
 
 def check_bilm(
-    found: Mapping[str, StoredArray], settings: Mapping[str, Any], *, path: PathLike, options_path: PathLike
-) -> "tuple[ElmoConfig, BiLM]":
+    found: Mapping[str, StoredArray], settings: Options, *, path: PathLike, options_path: PathLike
+) -> Tuple[ElmoConfig, BiLM]:
     """See that a file holds the biLM that options.json describes, by names, types and shapes alone.
 
     found (Mapping[str, StoredArray]): As `list_arrays` gives them.
-    settings (Mapping[str, Any]): As `read_options` gives them.
+    settings (Options): As `read_options` gives them.
     RETURNS (Tuple[ElmoConfig, BiLM]): Sizes, and a network of that shape without memory for weights.
     RAISES: ValueError G211-G215, G217, G218.
     """
     arrays = {usual_name(name): array for name, array in found.items() if is_of_a_bilm(name)}
     check_arrays(arrays, path=path)
     shapes = {name: array.shape for name, array in arrays.items()}
+    if "char_embed" in shapes and "embedding" not in shapes and "char_cnn" not in settings:
+        raise ValueError(Errors.G217.format(path=options_path, reason="char_cnn is missing"))
     facts = options_from_shapes(shapes)
     config = config_from_options(settings, path=options_path, vocab_size=facts.get("n_tokens_vocab"))
+    _require(shapes, first_arrays(config), path)
     claims = flat(options_from_config(config))
     differences = [
-        f"{name} is {claims[name]}, but the weights have {fact}"
+        f"{name} is {json.dumps(claims[name])}, but the weights have {json.dumps(fact)}"
         for name, fact in facts.items()
         if name in claims and claims[name] != fact
     ]
     if differences:
         raise ValueError(Errors.G214.format(path=path, options=options_path, differences="; ".join(differences)))
-    with torch.device("meta"):  # sizes are those of arrays that the file can hold
-        model = BiLM(config)
+    try:
+        with torch.device("meta"):
+            model = BiLM(config)
+    except RuntimeError:  # each size stands in the file, but together they overflow
+        raise ValueError(Errors.G215.format(path=path, shapes=f"{config.n_filters} filters")) from None
     _check_shapes(shapes, variables(config), model.state_dict(), path)
     return config, model
 
 
 def _check_shapes(
-    shapes: Mapping[str, Sequence[int]], expected: Sequence[Variable], state: Mapping[str, Tensor], path: PathLike
+    shapes: Mapping[str, Shape], expected: Sequence[Variable], state: Mapping[str, Tensor], path: PathLike
 ) -> None:
-    missing = [variable.name for variable in expected if variable.name not in shapes]
-    if missing:
+    _require(shapes, {variable.name: variable.from_ours(state).dim() for variable in expected}, path)
+    wrong = []
+    for variable in expected:
+        shape, wanted = shapes[variable.name], tuple(variable.from_ours(state).shape)
+        if variable.name == "char_embed":
+            if shape[0] not in (N_STORED_CHARACTERS, N_CHARACTERS):
+                raise ValueError(Errors.G218.format(path=path, found=f"char_embed with {shape[0]} rows"))
+            shape = (N_STORED_CHARACTERS, *shape[1:])
+        if shape != wanted:
+            wrong.append(f"{variable.name} {shape}, expected {wanted}")
+    if wrong:
+        raise ValueError(Errors.G215.format(path=path, shapes=_some(wrong)))
+
+
+def _require(shapes: Mapping[str, Shape], n_axes: Mapping[str, int], path: PathLike) -> None:
+    """See that arrays are there, and with so many axes."""
+    if missing := [name for name in n_axes if name not in shapes]:
         raise ValueError(
             Errors.G213.format(path=path, missing=_some(missing), found=_some(list(shapes)) or "no arrays")
         )
-    wrong = []
-    for variable in expected:
-        is_table = variable.name == "char_embed"
-        shape, wanted = tuple(shapes[variable.name]), tuple(variable.from_ours(state).shape)
-        if is_table and len(shape) == 2 and shape[0] not in (N_STORED_CHARACTERS, N_CHARACTERS):
-            raise ValueError(Errors.G218.format(path=path, found=f"char_embed with {shape[0]} rows"))
-        if shape != wanted and not (is_table and shape == (N_CHARACTERS, *wanted[1:])):
-            wrong.append(f"{variable.name} {shape}, expected {wanted}")
+    wrong = [f"{name} {shapes[name]}, expected {n} axes" for name, n in n_axes.items() if len(shapes[name]) != n]
     if wrong:
         raise ValueError(Errors.G215.format(path=path, shapes=_some(wrong)))
 

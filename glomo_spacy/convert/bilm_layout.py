@@ -103,6 +103,12 @@ def _fill(rows: Sequence[Row], **fields: Any) -> Iterator[Variable]:
         yield Variable(theirs.format(**fields), [name.format(**fields) for name in ours], layout)
 
 
+def first_arrays(config: ElmoConfig) -> Dict[str, int]:
+    """The arrays from which sizes are read, with their numbers of axes."""
+    tables = {"char_embed": 2, "CNN/W_cnn_0": 4} if config.token_encoder == "characters" else {"embedding": 2}
+    return {**tables, _CELL.format(rnn=0, i=0) + "/W_P_0": 2}
+
+
 def usual_name(name: str) -> str:
     """An array's name as bilm-tf reads it."""
     return _ONLY_CELL.sub(r"\1/MultiRNNCell/Cell0/LSTMCell/", name)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 
@@ -46,7 +46,7 @@ def export_checkpoint(checkpoint: PathLike, output: PathLike, *, dtype: Optional
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(Errors.G100.format(name="--dtype", value=dtype, options=", ".join(DTYPES)))
     whole = read_checkpoint(checkpoint)
-    reduced, left_out = _without_training(whole)
+    reduced, left_out = without_training(whole)
     stored = {tensor.dtype for tensor in whole.state.values() if tensor.is_floating_point()}
     wanted = DTYPES[dtype] if dtype else (stored.pop() if len(stored) == 1 else None)
     for name, tensor in reduced.state.items():
@@ -58,7 +58,7 @@ def export_checkpoint(checkpoint: PathLike, output: PathLike, *, dtype: Optional
     return Exported(left_out, sum(tensor.numel() for tensor in reduced.state.values()), n_bytes)
 
 
-def _without_training(whole: Checkpoint) -> "tuple[Checkpoint, List[str]]":
+def without_training(whole: Checkpoint) -> Tuple[Checkpoint, List[str]]:
     """The checkpoint without what its kind needs in training only, and the names of those weights."""
     meta = {name: value for name, value in whole.meta.items() if name not in ("sha256", "format_version")}
     rule = _TRAINING_ONLY.get(whole.kind)

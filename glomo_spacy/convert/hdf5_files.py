@@ -37,11 +37,11 @@ class StoredArray(NamedTuple):
 
 
 def import_h5py() -> Any:
-    """The module h5py. RAISES: ImportError G228 with the line that installs it."""
+    """The module h5py. RAISES: ImportError G048 with the line that installs it."""
     try:
         import h5py
     except ImportError:
-        raise ImportError(Errors.G228) from None
+        raise ImportError(Errors.G048.format(package="h5py", extra="hdf5")) from None
     return h5py
 
 
@@ -50,7 +50,7 @@ def open_hdf5(path: PathLike) -> Iterator[Any]:
     """Open a file for reading.
 
     YIELDS (h5py.File): For `list_arrays` and `read_arrays`.
-    RAISES: FileNotFoundError G208 if there is none; ValueError G209 if it is damaged or no HDF5; ImportError G228.
+    RAISES: FileNotFoundError G208 if there is none; ValueError G209 if it is damaged or no HDF5; ImportError G048.
     """
     h5py = import_h5py()
     if not Path(path).is_file():
@@ -103,31 +103,31 @@ def read_arrays(file: Any, names: Iterable[str]) -> Iterator[Tuple[str, Array]]:
         yield name, array
 
 
-def _walk(group: Any, prefix: str, seen: Set[int], depth: int = 0) -> Iterator[Tuple[str, StoredArray]]:
-    h5py = import_h5py()
-    for name in group:
-        full_name, place = prefix + name, group.id.links.get_info(name.encode("utf8", "surrogateescape"))
-        if place.type != h5py.h5l.TYPE_HARD:
-            found = {h5py.h5l.TYPE_SOFT: "soft link", h5py.h5l.TYPE_EXTERNAL: "link to another file"}
-            raise ValueError(
-                Errors.G210.format(path=group.file.filename, name=full_name, found=found.get(place.type, "link"))
-            )
-        item = group[name]
+def _walk(group: Any, prefix: str, seen: Set[int]) -> Iterator[Tuple[str, StoredArray]]:
+    h5py, path = import_h5py(), group.file.filename
+    links = {h5py.h5l.TYPE_SOFT: "soft link", h5py.h5l.TYPE_EXTERNAL: "link to another file"}
+    for key in group:
+        is_text = isinstance(key, str)  # names that are no UTF-8 come as bytes
+        name = prefix + (key if is_text else key.decode("utf8", "backslashreplace"))
+        link = group.id.links.get_info(key.encode("utf8") if is_text else key).type
+        if link != h5py.h5l.TYPE_HARD:
+            raise ValueError(Errors.G210.format(path=path, name=name, found=links.get(link, "link")))
+        item = group[key]
         address = h5py.h5o.get_info(item.id).addr
-        if address in seen or len(seen) >= MOST_OBJECTS or depth > _DEEPEST:
-            reason = f"{full_name!r} stands in it twice, or it has more groups and arrays than any weights need"
-            raise ValueError(Errors.G209.format(path=group.file.filename, reason=reason))
+        if address in seen or len(seen) > MOST_OBJECTS or name.count("/") > _DEEPEST:
+            reason = f"{name!r} stands in it twice or too deep, or it has more than {MOST_OBJECTS:,} groups and arrays"
+            raise ValueError(Errors.G209.format(path=path, reason=reason))
         seen.add(address)
         if isinstance(item, h5py.Dataset):
-            yield full_name, _describe(item)
+            yield name, _describe(item)
         elif isinstance(item, h5py.Group):
-            yield from _walk(item, f"{full_name}/", seen, depth + 1)
+            yield from _walk(item, f"{name}/", seen)
 
 
 def _describe(dataset: Any) -> StoredArray:
     shape = dataset.shape
-    if shape is None:
-        return StoredArray((), "nothing", 0, "empty")
+    if shape is None or 0 in shape:
+        return StoredArray(shape or (), "an empty array", 0, None)
     try:
         dtype = dataset.dtype
     except TypeError as error:  # numpy has no such type
