@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..models.elmo import BiLM
 from ..models.elmo.losses import window_losses
-from ..models.elmo.windows import WindowMaker, Windows
+from ..models.elmo.windows import WindowMaker
 
 EvalBatch = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -45,8 +45,7 @@ def held_out_perplexity(
     for *ids, mask in batches:
         own = [part[rank::world_size] for part in (*ids, mask)]
         windows = maker.windows(own[0 : 2 * n_directions : 2], own[1 : 2 * n_directions : 2])
-        moved = Windows(*([tensor.to(device) for tensor in part] for part in windows))
-        losses, state = window_losses(model, moved, state=state, mask=own[-1].to(device))
+        losses, state = window_losses(model, windows.to(device), state=state, mask=own[-1].to(device))
         real = own[-1]
         is_unknown = (windows.targets[0] == maker.unknown_id) & real
         sums += torch.stack([*(loss.cpu()[real].double().sum() for loss in losses), real.sum(), is_unknown.sum()])

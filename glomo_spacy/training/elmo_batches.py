@@ -38,13 +38,13 @@ class ElmoBatches(Batches):
         self._generator = torch.Generator().manual_seed(seed)
 
     def __next__(self) -> Batch:
-        """Per direction words and targets; ids and number of draws of the negatives, if any; groups of units."""
+        """Per direction words and targets; ids and number of draws of the negatives, if any; units."""
         forward_inputs, forward_targets, backward_inputs, backward_targets = next(self._streams)
         inputs = (forward_inputs, backward_inputs)[: self._n_directions]
         targets = (forward_targets, backward_targets)[: self._n_directions]
         words, targets, units = self._maker.windows(inputs, targets)
         negatives = () if self._sampler is None else self._sampler.draw(self._generator)
-        return (*words, *targets, *negatives, *units)
+        return (*words, *targets, *negatives, units)
 
     @property
     def epoch(self) -> float:
@@ -60,8 +60,6 @@ class ElmoBatches(Batches):
 
 def unpack(batch: Batch, *, n_directions: int, has_negatives: bool) -> tuple[Windows, Optional[Negatives]]:
     """A batch's parts by name."""
-    end = 2 * n_directions
-    words, targets = list(batch[:n_directions]), list(batch[n_directions:end])
-    if not has_negatives:
-        return Windows(words, targets, list(batch[end:])), None
-    return Windows(words, targets, list(batch[end + 2 :])), Negatives(*batch[end : end + 2])
+    *ids, units = batch
+    windows = Windows(ids[:n_directions], ids[n_directions : 2 * n_directions], units)
+    return windows, Negatives(*ids[2 * n_directions :]) if has_negatives else None

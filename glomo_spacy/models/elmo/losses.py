@@ -53,7 +53,7 @@ def _top_layers(
     model: BiLM, windows: Windows, *, state: Optional[BiLMState], mask: Optional[Tensor]
 ) -> Tuple[List[Tensor], BiLMState]:
     """Per direction the last layer, (batch, seq, projection); and the state after it."""
-    vectors = torch.cat([model.token_vectors(units) for units in windows.units])  # (different words, projection)
+    vectors = model.token_vectors(windows.units)  # (different words, projection)
     inputs = F.embedding(torch.stack(windows.words), vectors).unbind()  # per direction (batch, seq, projection)
     forward_layers, backward_layers, end = model.encode(*inputs, mask=mask, state=state)
     tops = [layers[-1] for layers in (forward_layers, backward_layers) if layers]

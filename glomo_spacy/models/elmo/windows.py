@@ -1,16 +1,13 @@
 """Windows of running text as a biLM takes them: each different word of a batch is spelled, and encoded, once."""
 
-from typing import List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Optional, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ...indexers import CharIndexer, Indexer, VocabularyIndexer
-
-# The longest words, their two marks included, of the groups that are spelled together: long words are rare, and every
-# word of a group costs as much as its longest one.
-_GROUPS = (6, 8, 11, 15)
 
 
 class Windows(NamedTuple):
@@ -18,13 +15,17 @@ class Windows(NamedTuple):
 
     words (List[Tensor]): Per direction the place of each input word among `units`. Shape: (batch, seq).
     targets (List[Tensor]): Per direction the id of the word that follows. Shape: (batch, seq).
-    units (List[Tensor]): The different words of the batch, each once, in groups: character ids (words, chars), trimmed
-        to the longest word of the group; or word ids (words,). Places count through all groups.
+    units (Tensor): The different words of the batch, each once: character ids (words, chars), trimmed to the longest
+        word; or word ids (words,).
     """
 
     words: List[Tensor]
     targets: List[Tensor]
-    units: List[Tensor]
+    units: Tensor
+
+    def to(self, device: torch.device) -> "Windows":
+        """The same on another device."""
+        return Windows(*([tensor.to(device) for tensor in part] for part in self[:2]), self.units.to(device))
 
 
 class WindowMaker:
@@ -38,8 +39,8 @@ class WindowMaker:
 
     def __init__(self, types: Sequence[str], *, n_words: int, indexer: Indexer) -> None:
         self.n_words, self.unknown_id = n_words, VocabularyIndexer.unknown_id
-        self.has_characters = isinstance(indexer, CharIndexer)
-        self._table = indexer.ids(types)  # (types, max_characters) or (types,)
+        self._table: npt.NDArray[Any] = indexer.ids(types)  # (types, max_characters) or (types,)
+        self._lengths: Optional[npt.NDArray[np.int64]] = None
         if isinstance(indexer, CharIndexer):
             self._lengths = (self._table != indexer.padding).sum(1)  # (types,)
 
@@ -50,20 +51,12 @@ class WindowMaker:
         RETURNS (Windows): Tensors on the CPU.
         """
         types, places = np.unique(torch.stack(list(inputs)).numpy(), return_inverse=True)
-        if self.has_characters:
-            order = np.argsort(self._lengths[types], kind="stable")
-            types, rank = types[order], np.argsort(order, kind="stable")
-            places = rank[places]
         words = torch.from_numpy(places.reshape(len(inputs), *inputs[0].shape))
         known = [ids.masked_fill(ids >= self.n_words, self.unknown_id) for ids in targets]
         return Windows(list(words), known, self._units(types))
 
-    def _units(self, types: "np.ndarray") -> List[Tensor]:
-        """The units of types in ascending order of length, a tensor per group."""
-        if not self.has_characters:
-            return [torch.from_numpy(self._table[types])]
-        lengths = self._lengths[types]
-        edges = [0, *np.searchsorted(lengths, _GROUPS, side="right").tolist(), len(types)]
-        groups = [slice(begin, end) for begin, end in zip(edges, edges[1:]) if begin < end]
-        rows = [self._table[types[group], : lengths[group][-1]] for group in groups]
-        return [torch.from_numpy(row.astype(np.int64)) for row in rows]
+    def _units(self, types: npt.NDArray[np.int64]) -> Tensor:
+        units = self._table[types]  # (types, max_characters) or (types,)
+        if self._lengths is not None:
+            units = units[:, : self._lengths[types].max(initial=1)]
+        return torch.from_numpy(units.astype(np.int64))
