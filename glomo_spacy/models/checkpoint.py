@@ -158,8 +158,9 @@ def build_model(checkpoint: Checkpoint, *, source: str = "the checkpoint") -> nn
         )
         raise ValueError(message)
     model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
-    if hasattr(model, "attach_indexer") and checkpoint.indexer:
-        model.attach_indexer(build_indexer(checkpoint.indexer, checkpoint.vocab or []))
+    attach_indexer: Any = getattr(model, "attach_indexer", None)
+    if attach_indexer is not None and checkpoint.indexer:
+        attach_indexer(build_indexer(checkpoint.indexer, checkpoint.vocab or []))
     return model.eval()
 
 

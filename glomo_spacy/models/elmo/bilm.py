@@ -4,7 +4,7 @@ Source: Peters et al. 2018, section 3; behaviour at prediction as in bilm-tf's `
 its vector twice, layers 1 to n are [forward; backward] outputs. Sentences get their boundaries here, and lose them.
 """
 
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from .word_cache import WordCache
 
 BATCH_TOKENS = 2048
 STATES = ("zero", "carry")
+_INDEXERS: Dict[str, Any] = {"characters": CharIndexer, "words": VocabularyIndexer}  # by `token_encoder`
 
 Layers = npt.NDArray[np.float32]
 Sentences = Sequence[Sequence[str]]
@@ -38,7 +39,7 @@ class BiLM(nn.Module):
 
     Attributes:
     indexer (Optional[Indexer]): How words become its units; None until one is attached, as `build_model` does.
-    softmax (Optional[nn.Module]): What predicts words; None in models that only give vectors.
+    softmax (Union[FullSoftmax, AdaptiveSoftmax, None]): What predicts words; None in models that only give vectors.
     width (int): Width of a layer's vectors.
     cache (WordCache): Vectors of words met before; used in evaluation without gradient.
     """
@@ -53,18 +54,18 @@ class BiLM(nn.Module):
         self.token_encoder: nn.Module = CharCNN(config) if config.token_encoder == "characters" else _word_table(config)
         self.forward_lm = LSTMStack(config)
         self.backward_lm = LSTMStack(config) if config.directions == "both" else None
-        self.softmax: Optional[nn.Module] = _build_softmax(config)
+        self.softmax = _build_softmax(config)
 
     def attach_indexer(self, indexer: Indexer) -> None:
         """Let the model read words.
 
         indexer (Indexer): Of kind "characters", or "vocabulary" for a model with a table of words.
-        RAISES: ValueError G015 for another kind, G108 if it numbers more or fewer units than the model has.
+        RAISES: ValueError G111 for another kind, G108 if it numbers more or fewer units than the model has.
         """
-        config, needs_characters = self.config, self.config.token_encoder == "characters"
-        if not isinstance(indexer, CharIndexer if needs_characters else VocabularyIndexer):
-            kind = CharIndexer.kind if needs_characters else VocabularyIndexer.kind
-            raise ValueError(Errors.G015.format(found=f"kind {indexer.kind!r}", kind=kind, names="its settings"))
+        config, kind = self.config, _INDEXERS[self.config.token_encoder]
+        if not isinstance(indexer, kind):
+            raise ValueError(Errors.G111.format(found=indexer.kind, kind=kind.kind, encoder=config.token_encoder))
+        checks: List[Tuple[int, Optional[int], str]]
         if isinstance(indexer, CharIndexer):
             checks = [(indexer.n_characters, config.n_characters, "characters")]
             checks += [(indexer.max_characters, config.max_characters, "characters a word at most")]
@@ -203,9 +204,9 @@ class BiLM(nn.Module):
         for numbers in plan_batches([len(row) for row in rows], batch_tokens):
             batch = make_batch([rows[number] for number in numbers], begin=begins_inside, end=False)
             state = None if start is None else start.expand(len(numbers))
-            forward, backward, _ = self._run(batch, vectors, state, batch_tokens)
+            directions, _ = self._run(batch, vectors, state, batch_tokens)
             for place, number in enumerate(numbers):
-                yield number, _side_by_side(forward, backward, place, int(begins_inside), len(rows[number]))
+                yield number, _side_by_side(directions, place, int(begins_inside), len(rows[number]))
 
     def _carry_on(self, rows: List[Ids], vectors: Tensor) -> Numbered:
         """All sentences as one batch, from the state of the call before."""
@@ -213,40 +214,36 @@ class BiLM(nn.Module):
             return
         batch = make_batch(rows, begin=True, end=True)
         state = None if self._carried is None else self._carried.first_rows(len(rows))
-        forward, backward, end = self._run(batch, vectors, state, BATCH_TOKENS)
-        self._carried = end.and_rest_of(self._carried)
+        directions, end = self._run(batch, vectors, state, BATCH_TOKENS)
+        self._carried = end and end.and_rest_of(self._carried)
         for number, row in enumerate(rows):
-            yield number, _side_by_side(forward, backward, number, 1, len(row))
+            yield number, _side_by_side(directions, number, 1, len(row))
 
     def _run(
         self, batch: Batch, vectors: Tensor, state: Optional[BiLMState], batch_tokens: int
-    ) -> Tuple[Tensor, Optional[Tensor], BiLMState]:
-        """Token vectors and layers of both directions, each in its reading order, (layers + 1, batch, seq, projection).
+    ) -> Tuple[List[Tensor], Optional[BiLMState]]:
+        """Token vectors and layers of each direction, in its reading order, (layers + 1, batch, seq, projection).
 
         Without gradient a text longer than a batch is read in parts, so that memory does not grow with it.
         """
         n_rows, seq = batch.forward.shape
         step = seq if torch.is_grad_enabled() else max(batch_tokens // n_rows, 1)
-        forward_parts, backward_parts = [], []
+        parts: List[List[Tensor]] = []
         for begin in range(0, seq, step):
-            part = slice(begin, begin + step)
             forward_ids, backward_ids, mask = (
-                None if each is None else torch.from_numpy(each[:, part]).to(vectors.device) for each in batch
+                None if each is None else torch.from_numpy(each[:, begin : begin + step]).to(vectors.device)
+                for each in batch
             )
-            forward_vectors, backward_vectors = vectors[forward_ids], vectors[backward_ids]  # (batch, seq, projection)
-            forward, backward, state = self.encode(forward_vectors, backward_vectors, mask=mask, state=state)
-            forward_parts.append(torch.stack([forward_vectors, *forward]))
-            backward_parts.append(torch.stack([backward_vectors, *backward]) if backward else None)
-        if self.backward_lm is None:
-            return torch.cat(forward_parts, dim=2), None, state
-        return torch.cat(forward_parts, dim=2), torch.cat(backward_parts, dim=2), state
+            inputs = [vectors[forward_ids], vectors[backward_ids]]  # (batch, seq, projection) each
+            *outputs, state = self.encode(inputs[0], inputs[1], mask=mask, state=state)
+            parts.append([torch.stack([each, *layers]) for each, layers in zip(inputs, outputs) if layers])
+        return [torch.cat(direction, dim=2) for direction in zip(*parts)], state
 
 
-def _side_by_side(forward: Tensor, backward: Optional[Tensor], row: int, begin: int, n_words: int) -> Tensor:
+def _side_by_side(directions: List[Tensor], row: int, begin: int, n_words: int) -> Tensor:
     """One sentence in reading order, without boundaries. Shape: (layers + 1, tokens, width)."""
-    words = slice(begin, begin + n_words)
-    left = forward[:, row, words]
-    return left.clone() if backward is None else torch.cat([left, backward[:, row, words].flip(1)], dim=2)
+    forward, *backward = (direction[:, row, begin : begin + n_words] for direction in directions)
+    return torch.cat([forward, *(layers.flip(1) for layers in backward)], dim=2)
 
 
 def _word_table(config: ElmoConfig) -> nn.Embedding:
@@ -255,7 +252,7 @@ def _word_table(config: ElmoConfig) -> nn.Embedding:
     return table
 
 
-def _build_softmax(config: ElmoConfig) -> Optional[nn.Module]:
+def _build_softmax(config: ElmoConfig) -> Union[FullSoftmax, AdaptiveSoftmax, None]:
     size, width = config.vocab_size or 0, config.projection_width
     if config.softmax == "full":
         return FullSoftmax(size, width)

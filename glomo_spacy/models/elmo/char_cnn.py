@@ -53,6 +53,38 @@ class Highway(nn.Module):
         return gate * torch.relu(self.transform(values)) + (1 - gate) * values
 
 
+class Filters(nn.Module):
+    """Convolutions of one width and the strongest response of each anywhere in a word.
+
+    char_width (int): Width of a character's vector.
+    count (int): How many.
+    width (int): Characters one sees.
+    activation (str): "relu" or "tanh", after the maximum.
+    """
+
+    def __init__(self, char_width: int, count: int, width: int, *, activation: str) -> None:
+        super().__init__()
+        self.width = width
+        self.activation = torch.relu if activation == "relu" else torch.tanh
+        self.weight = nn.Parameter(torch.empty(count, char_width, width))
+        self.bias = nn.Parameter(torch.zeros(count))
+        if activation == "relu":
+            nn.init.uniform_(self.weight, -0.05, 0.05)
+        else:
+            nn.init.normal_(self.weight, std=1 / math.sqrt(width * char_width))
+
+    def forward(self, characters: Tensor, table: Tensor) -> Tensor:
+        """Read words.
+
+        characters (Tensor): Ids. Shape: (words, chars).
+        table (Tensor): Vectors of characters. Shape: (n_characters, char_width).
+        RETURNS (Tensor): Shape: (words, count).
+        """
+        windows = F.embedding(characters.unfold(1, self.width, 1), table).flatten(2)
+        weight = self.weight.transpose(1, 2).flatten(1)  # (count, width * char_width), as windows: (words, places, …)
+        return self.activation(linear(windows, weight, self.bias).amax(dim=1))
+
+
 class CharCNN(nn.Module):
     """A vector for each word, from its characters alone.
 
@@ -71,24 +103,14 @@ class CharCNN(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Parameter(torch.empty(config.n_characters - 1, config.char_width).uniform_(-1, 1))
-        self.convolutions = nn.ModuleList(nn.Conv1d(config.char_width, count, width) for width, count in config.filters)
+        self.convolutions = nn.ModuleList(
+            Filters(config.char_width, count, width, activation=config.activation) for width, count in config.filters
+        )
         self.highways = nn.ModuleList(Highway(config.n_filters) for _ in range(config.n_highway))
         self.projection = None
         if config.n_filters != config.projection_width:
             self.projection = Linear(config.n_filters, config.projection_width)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """The laws bilm-tf begins with; `Highway` has its own."""
-        for convolution in self.convolutions:
-            if self.config.activation == "relu":
-                nn.init.uniform_(convolution.weight, -0.05, 0.05)
-            else:
-                _, n_inputs, width = convolution.weight.shape
-                nn.init.normal_(convolution.weight, std=1 / math.sqrt(width * n_inputs))
-            nn.init.zeros_(convolution.bias)
-        if self.projection is not None:
-            nn.init.normal_(self.projection.weight, std=1 / math.sqrt(self.config.n_filters))
+            nn.init.normal_(self.projection.weight, std=1 / math.sqrt(config.n_filters))
             nn.init.zeros_(self.projection.bias)
 
     def forward(self, characters: Tensor) -> Tensor:
@@ -125,16 +147,11 @@ class CharCNN(nn.Module):
     def _features(self, characters: Tensor) -> Tensor:
         """The strongest response of each filter anywhere in the words. Shape: (words, n_filters)."""
         table = F.pad(self.embedding, (0, 0, 1, 0))  # (n_characters, char_width)
-        activation = torch.relu if self.config.activation == "relu" else torch.tanh
         found: List[Tensor] = []
-        n_characters = characters.shape[1]
-        for (width, _), convolution in zip(self.config.filters, self.convolutions):
-            is_cut = n_characters < self.config.max_characters
-            seen = characters[:, : n_characters - self._widest + width] if is_cut else characters
-            windows = F.embedding(seen.unfold(1, width, 1), table).flatten(2)  # (words, windows, width * char)
-            weight = convolution.weight.transpose(1, 2).flatten(1)  # (number, width * char)
-            responses = linear(windows, weight, convolution.bias)  # (words, windows, number)
-            found.append(activation(responses.amax(dim=1)))  # (words, number)
+        for (width, _), filters in zip(self.config.filters, self.convolutions):
+            is_cut = characters.shape[1] < self.config.max_characters
+            n_seen = characters.shape[1] - (self._widest - width if is_cut else 0)
+            found.append(filters(characters[:, :n_seen], table))  # (words, count)
         return torch.cat(found, dim=1)
 
     def _project(self, features: Tensor) -> Tensor:

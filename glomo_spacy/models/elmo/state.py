@@ -39,10 +39,9 @@ class BiLMState(NamedTuple):
         """These rows, and those behind them in an earlier state."""
         if earlier is None:
             return self
+        rest = iter([tensor for state in earlier if state is not None for tensor in state])
 
-        def join(new: State, old: State) -> State:
-            return type(new)(*(torch.cat([a, b[:, a.shape[1] :]], dim=1) for a, b in zip(new, old)))
+        def join(values: Tensor) -> Tensor:
+            return torch.cat([values, next(rest)[:, values.shape[1] :]], dim=1)
 
-        has_backward = self.backward is not None and earlier.backward is not None
-        backward = join(self.backward, earlier.backward) if has_backward else None
-        return BiLMState(join(self.forward, earlier.forward), backward)
+        return self.map(join)
