@@ -170,9 +170,7 @@ def _sentence_bounds(doc: Doc, sentences: str) -> List[int]:
     return [0, *(sentence.start for sentence in doc.sents if sentence.start), len(doc)]
 
 
-def _cut(
-    tokens: npt.NDArray[np.int64], index: int, bounds: Tuple[int, int], max_window: Optional[int]
-) -> List[Window]:
+def _cut(tokens: npt.NDArray[np.int64], index: int, bounds: Tuple[int, int], max_window: Optional[int]) -> List[Window]:
     """The windows of a part of a Doc, of which the network sees `tokens`."""
     if max_window is None or len(tokens) <= max_window:
         return [Window(index, *bounds, *bounds, tokens)]

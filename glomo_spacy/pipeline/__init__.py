@@ -1,8 +1,10 @@
 """Components of spaCy pipelines; importing this package also installs the attributes they set."""
 
+from .elmo import Elmo, make_elmo
 from .extensions import install_extensions
 from .glomo import GlomoGraph, make_glomo_graph
+from .vector_hooks import set_vector_hooks
 
 install_extensions()
 
-__all__ = ["GlomoGraph", "install_extensions", "make_glomo_graph"]
+__all__ = ["Elmo", "GlomoGraph", "install_extensions", "make_elmo", "make_glomo_graph", "set_vector_hooks"]

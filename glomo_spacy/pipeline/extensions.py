@@ -8,6 +8,7 @@ getters, also in a process that only reads.
 from typing import Any, List, Optional, Tuple
 
 import numpy as np
+import numpy.typing as npt
 from spacy.tokens import Doc, Token
 
 from ..errors import Errors
@@ -15,15 +16,18 @@ from ..graphs import RelationalGraph
 
 GLOMO_GRAPH = "glomo_graph"
 GLOMO_RELATIONS = "glomo_relations"
+ELMO_LAYERS = "elmo_layers"
 
-# The form spaCy gives its own keys: copies of a part of the Doc then leave the graph behind instead of misplacing it.
+# The form spaCy gives its own keys: copies of a part of the Doc then leave these behind instead of misplacing them.
 _GRAPH_KEY: Any = ("._.", GLOMO_GRAPH, None, None)
+_LAYERS_KEY: Any = ("._.", ELMO_LAYERS, None, None)
 
 
 def install_extensions() -> None:
     """Install every attribute; installing again changes nothing."""
     Doc.set_extension(GLOMO_GRAPH, getter=get_graph, setter=set_graph, force=True)
     Token.set_extension(GLOMO_RELATIONS, getter=get_relations, force=True)
+    Doc.set_extension(ELMO_LAYERS, getter=get_layers, setter=set_layers, force=True)
 
 
 def set_graph(doc: Doc, graph: Optional[RelationalGraph]) -> None:
@@ -68,6 +72,35 @@ def get_relations(token: Token) -> List[Tuple[Token, float]]:
     is_same = all(stored["starts"][other.i] == other.idx for other in (token, *related))
     _check(is_same, found=stored["n_tokens"], doc=doc)
     return list(zip(related, weights.tolist()))
+
+
+def set_layers(doc: Doc, layers: Optional[npt.NDArray[np.float32]]) -> None:
+    """Store the layers of a biLM on their Doc: `doc._.elmo_layers = layers`; None removes them.
+
+    layers (Optional[ndarray]): Shape: (layers, tokens, width).
+    RAISES: ValueError G164 if they are of another number of tokens.
+    """
+    if layers is None:
+        doc.user_data.pop(_LAYERS_KEY, None)
+        return
+    if layers.shape[1] != len(doc):
+        raise ValueError(Errors.G164.format(found=layers.shape[1], expected=len(doc)))
+    doc.user_data[_LAYERS_KEY] = {"layers": layers, "starts": doc.to_array("IDX").astype(np.int32)}
+
+
+def get_layers(doc: Doc) -> Optional[npt.NDArray[np.float32]]:
+    """The layers of a Doc: `doc._.elmo_layers`; None if elmo did not run or does not keep them.
+
+    RETURNS (Optional[ndarray]): Token vectors first; rows of whitespace are 0. Shape: (layers, tokens, width).
+    RAISES: ValueError G164 if tokens were merged or split since.
+    """
+    stored = doc.user_data.get(_LAYERS_KEY)
+    if stored is None:
+        return None
+    if not np.array_equal(stored["starts"], doc.to_array("IDX")):
+        raise ValueError(Errors.G164.format(found=len(stored["starts"]), expected=len(doc)))
+    layers: npt.NDArray[np.float32] = stored["layers"]
+    return layers
 
 
 def _check(is_same: bool, *, found: int, doc: Doc) -> None:

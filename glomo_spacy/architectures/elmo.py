@@ -1,0 +1,153 @@
+"""Contextual vectors of a biLM as features of a pipeline, frozen or fine-tuned.
+
+Source: Peters et al. 2018, "Deep contextualized word representations" (arXiv 1802.05365).
+"""
+
+from functools import partial
+from typing import Any, Dict, List, Optional, Sequence, Tuple, cast
+
+import numpy as np
+import numpy.typing as npt
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Floats2d
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import Errors
+from .elmo_network import ElmoNetwork, ElmoSettings
+from .pretrained import PretrainedShim, read_pretrained
+from .types import DocBackprop, DocRows, FeatureModel
+
+ElmoLayers = npt.NDArray[np.float32]  # of a Doc: (layers, tokens, width), whitespace rows 0
+
+
+@registry.architectures("glomo_spacy.Elmo.v1")
+def build_elmo_v1(
+    *,
+    pretrained: Optional[str],
+    width: Optional[int] = None,
+    trainable: bool = False,
+    layers: str = "mixed",
+    layers_off: Sequence[int] = (),
+    layer_norm: bool = False,
+    l2: float = 0.0,
+    dropout: float = 0.0,
+    sentences: str = "use",
+    state: str = "zero",
+) -> FeatureModel:
+    """ELMo: gamma * sum_j softmax(w)_j h_j over the layers h of a biLM, w and gamma learned (equation 1).
+
+    The biLM runs sentence by sentence, each with its boundary symbols, which have no rows. A sentence of more than 400
+    tokens is read in windows of 200, each row taken from the window where it is most central: memory grows linearly
+    with length. A result depends neither on batch mates nor on earlier texts. Rows of whitespace tokens are 0.
+
+    pretrained (Optional[str]): A packaged name such as "elmo_en_sm", a checkpoint directory, or None for weights that
+        will be loaded. Read now; if that fails, the reason is raised at first use unless stored weights came first.
+    width (Optional[int]): Width of the rows, for listeners to refer to. None: as the checkpoint has it.
+    trainable (bool): Train the biLM too. False: only w and gamma learn, and nothing at all if `layers` is "all".
+    layers (str): "mixed": the mixture. "all": the layers side by side, token vectors first, for tasks with a mixture
+        each: `glomo_spacy.ScalarMix.v1` around their listeners.
+    layers_off (Sequence[int]): Layers, counted from 0, that have no part in the mixture; at least one must stay.
+    layer_norm (bool): Bring each layer to mean 0 and variance 1 before mixing, without a learned gain. The statistics
+        are those of the sentence; published, those of the batch, which makes each row depend on its batch mates.
+    l2 (float): Strength of the penalty l2 * |w|^2. 0.001 lets the weights vary, 1 makes the mixture a plain mean.
+    dropout (float): Rate on the rows, in training only; `nlp.update(drop=...)` and [training] dropout replace it.
+        Published: 0.5.
+    sentences (str): "use" runs by sentence if the Doc has sentence boundaries, "require" insists on them, "ignore"
+        reads the whole Doc.
+    state (str): "zero" begins each sentence anew. "carry" is bilm-tf's behaviour, for parity only: the sentences of a
+        call are the rows of one batch, however long, and each row begins with what it remembers of the call before.
+    RETURNS (Model[List[Doc], List[Floats2d]]): One row per spaCy token. Begins with the plain mean of the layers.
+    RAISES: ValueError G100 for an unknown choice, G165 for `trainable` with `state` "carry". At first use, unless
+        stored weights came first: G120 if there are no weights or they do not fit.
+    """
+    settings = ElmoSettings(
+        width=width,
+        trainable=trainable,
+        layers=layers,
+        layers_off=tuple(layers_off),
+        layer_norm=layer_norm,
+        l2=l2,
+        sentences=sentences,
+        state=state,
+    )
+    return _make_model(pretrained, settings, dropout=dropout)
+
+
+def with_pretrained(model: FeatureModel, pretrained: str) -> FeatureModel:
+    """The same model with other weights.
+
+    model (FeatureModel): Of `Elmo.v1`.
+    pretrained (str): As for `Elmo.v1`.
+    RAISES: ValueError G166 for another model.
+    """
+    return _make_model(pretrained, elmo_network(model).settings, dropout=model.attrs["dropout_rate"])
+
+
+class ElmoModel(Model[List[Doc], DocRows]):
+    """A Thinc model whose width is that of its weights, also if stored ones replace others of another width."""
+
+    def set_dim(self, name: str, value: int, *, force: bool = False) -> None:
+        """Take the new width, which Thinc itself does not allow."""
+        super().set_dim(name, value, force=True)
+
+
+def elmo_network(model: FeatureModel) -> ElmoNetwork:
+    """The network in a model of `Elmo.v1`.
+
+    RAISES: ValueError G166 for another model.
+    """
+    shim = model.shims[0] if model.shims else None
+    network = shim.network if isinstance(shim, PretrainedShim) else None
+    if not isinstance(network, ElmoNetwork):
+        raise ValueError(Errors.G166.format(found=model.name))
+    return network
+
+
+def rows_and_layers(model: FeatureModel, docs: Sequence[Doc]) -> Tuple[DocRows, List[ElmoLayers]]:
+    """The model's rows, and the layers they are made of.
+
+    model (FeatureModel): Of `Elmo.v1`.
+    RETURNS (Tuple[DocRows, List[ElmoLayers]]): Per Doc (tokens, width) and (layers, tokens, width of a layer).
+    RAISES: ValueError G120 if there are no weights, G162 if sentences are missing, G166 for another model.
+    """
+    rows, layers = elmo_network(model).rows_and_layers(docs)
+    by_doc = layers.cpu().transpose(0, 1).split([len(doc) for doc in docs], dim=1)
+    return _by_doc(rows, docs), [part.contiguous().numpy() for part in by_doc]
+
+
+def forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocRows, DocBackprop]:
+    """Vectors of all tokens; the gradient reaches w and gamma, and the biLM if it is trainable."""
+    network = elmo_network(model)
+    rows = network.rows(docs, is_train=is_train)  # (tokens, width)
+    if is_train:
+        rows = F.dropout(rows, model.attrs["dropout_rate"])
+
+    def backprop(d_rows: DocRows) -> List[Doc]:
+        if rows.requires_grad:
+            gradient = xp2torch(model.ops.flatten(d_rows), device=rows.device)
+            ((rows * gradient).sum() + network.mix.penalty()).backward()
+        return []
+
+    return _by_doc(rows.detach(), docs), backprop
+
+
+def _make_model(pretrained: Optional[str], settings: ElmoSettings, *, dropout: float) -> FeatureModel:
+    network = read_pretrained(pretrained, partial(ElmoNetwork, settings))
+    width = network.width if network.has_weights else settings.width
+    attrs = {"dropout_rate": dropout, "replace_listener_cfg": partial(_own_config, pretrained, width)}
+    return ElmoModel("elmo", forward, dims={"nO": width}, attrs=attrs, shims=[PretrainedShim(network)])
+
+
+def _by_doc(rows: Tensor, docs: Sequence[Doc]) -> DocRows:
+    """Cut into Docs; copies, so that a Doc does not hold its whole batch in memory."""
+    return [cast(Floats2d, torch2xp(part.clone())) for part in rows.split([len(doc) for doc in docs])]
+
+
+def _own_config(
+    pretrained: Optional[str], width: Optional[int], config: Dict[str, Any], listener: Any
+) -> Dict[str, Any]:
+    """What stands in a config where a listener was replaced: the section names what was read, and its width."""
+    return {**config, "pretrained": pretrained, "width": width}
