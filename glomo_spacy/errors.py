@@ -172,13 +172,14 @@ class Errors(metaclass=_WithCodes):
     G227 = (
         "The soft-max weights in {path} differ from {name}. GLoMo shares one table; this file comes from another model."
     )
+    G228 = 'This needs h5py, which is not installed: pip install "glomo-spacy[hdf5]"'
     G229 = "{path} cannot be written as a biLM of bilm-tf: {reason}."
     G230 = "{path} takes words, so their list is needed: one per line, <S>, </S> and <UNK> first, {expected} in all{found}. Name it with --vocab."
     G231 = "{path} is neither a biLM (weights.hdf5, options.json) nor empty, so it is not replaced by one. Give another directory, or remove it."
     G232 = "Say once what to make: --from glomo or --from bilm (a foreign file to a checkpoint), --to bilm, or --export. Found: {found}."
     G233 = "{options} cannot be used with {action}. It takes: {known}."
-    G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
     G234 = "--from glomo needs {missing}: no tensor tells it."
+    G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
 
     # --- G3xx: training ----------------------------------------------------------------------------------------------
     G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."

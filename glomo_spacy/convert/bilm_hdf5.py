@@ -58,7 +58,7 @@ def convert_bilm(
     options (Optional[PathLike]): Their options.json. None: the one beside the weights.
     vocab (Optional[Sequence[str]]): The words by id of a model that takes words; others need none.
     RETURNS (ConvertedBilm): Sizes found and arrays left out.
-    RAISES: FileNotFoundError G208 and G219, ImportError G048; ValueError, all before data is read, G209-G212 for a file
+    RAISES: FileNotFoundError G208 and G219, ImportError G228; ValueError, all before data is read, G209-G212 for a file
         that is damaged, leads elsewhere, is packed or of another type, G213 for missing arrays, G214, G217 and G218 for
         options that do not fit, G215 for shapes, G230 and G016 for a vocabulary; then G216 for values that are not
         finite.
@@ -86,7 +86,7 @@ def export_bilm(checkpoint: PathLike, output: PathLike) -> ConvertedBilm:
     output (PathLike): An earlier directory of this kind is replaced.
     RETURNS (ConvertedBilm): Sizes, and our weights that such files do not hold.
     RAISES: ValueError G203 for another kind of checkpoint, G229 for a variant that bilm-tf does not know;
-        FileExistsError G231; ImportError G048; as `read_checkpoint` and `build_model`.
+        FileExistsError G231; ImportError G228; as `read_checkpoint` and `build_model`.
     """
     output, h5py = Path(output), import_h5py()
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / WEIGHTS).is_file()):

@@ -37,11 +37,11 @@ class StoredArray(NamedTuple):
 
 
 def import_h5py() -> Any:
-    """The module h5py. RAISES: ImportError G048 with the line that installs it."""
+    """The module h5py. RAISES: ImportError G228 with the line that installs it."""
     try:
         import h5py
     except ImportError:
-        raise ImportError(Errors.G048.format(package="h5py", extra="hdf5")) from None
+        raise ImportError(Errors.G228) from None
     return h5py
 
 
@@ -50,7 +50,7 @@ def open_hdf5(path: PathLike) -> Iterator[Any]:
     """Open a file for reading.
 
     YIELDS (h5py.File): For `list_arrays` and `read_arrays`.
-    RAISES: FileNotFoundError G208 if there is none; ValueError G209 if it is damaged or no HDF5; ImportError G048.
+    RAISES: FileNotFoundError G208 if there is none; ValueError G209 if it is damaged or no HDF5; ImportError G228.
     """
     h5py = import_h5py()
     if not Path(path).is_file():
