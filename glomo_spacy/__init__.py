@@ -10,12 +10,13 @@ __version__ = "0.1.0"
 
 # Where each name of the Python surface lives; resolved on first use so that `import glomo_spacy` stays light.
 _LAZY_NAMES = {
+    "Embedder": "glomo_spacy.embedder",
     "RelationalGraph": "glomo_spacy.graphs",
     "load_checkpoint": "glomo_spacy.models.checkpoint",
     "visualize": "glomo_spacy.cli.visualize",
 }
 
-__all__ = ["RelationalGraph", "__version__", "load_checkpoint", "visualize"]
+__all__ = ["Embedder", "RelationalGraph", "__version__", "load_checkpoint", "visualize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ ROWS: Tuple[Set[str], ...] = (
     {"training"},
     {"architectures"},
     {"pipeline"},
+    {"embedder"},
     {"cli"},
     {"__main__"},
 )

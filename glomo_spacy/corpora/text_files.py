@@ -83,6 +83,15 @@ def read_lines(files: Iterable[TextFile], *, documents: str = "blank-line") -> I
                 yield from _plain_lines(stream, documents=documents)
 
 
+def read_every_line(file: TextFile) -> Iterator[str]:
+    """Lines without their ends, empty ones too, so that a line's place is its number; of `.jsonl` those of the texts."""
+    with _open_text(file.path) as stream:
+        if file.is_json:
+            yield from (line for line, _ in _json_lines(stream, path=file.path))
+        else:
+            yield from (line.rstrip("\r\n") for line in stream)
+
+
 def _plain_lines(stream: IO[str], *, documents: str) -> Iterator[Tuple[str, bool]]:
     begins = True
     for line, is_whole_line in _bounded_lines(stream):
