@@ -76,6 +76,7 @@ class ElmoObjective(Objective):
     """
 
     kind = "elmo"
+    model: BiLM
     loss: "ElmoLoss"
 
     def __init__(self, config: Mapping[str, Any], *, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -185,4 +186,5 @@ def _new_model(section: Any, corpus: SentenceCorpus) -> BiLM:
 
 
 def _to_device(state: BiLMState, device: torch.device) -> BiLMState:
-    return BiLMState(*(part and State(*(tensor.to(device) for tensor in part)) for part in state))
+    forward, backward = (part and State(*(tensor.to(device) for tensor in part)) for part in state)
+    return BiLMState(cast(State, forward), backward)

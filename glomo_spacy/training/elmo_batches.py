@@ -1,6 +1,6 @@
 """Training batches of a biLM: windows of both directions, their different words spelled once, and negatives."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 
@@ -43,7 +43,7 @@ class ElmoBatches(Batches):
         inputs = (forward_inputs, backward_inputs)[: self._n_directions]
         targets = (forward_targets, backward_targets)[: self._n_directions]
         words, targets, units = self._maker.windows(inputs, targets)
-        negatives = () if self._sampler is None else self._sampler.draw(self._generator)
+        negatives = () if self._sampler is None else tuple(self._sampler.draw(self._generator))
         return (*words, *targets, *negatives, units)
 
     @property
@@ -58,8 +58,8 @@ class ElmoBatches(Batches):
         self._generator.set_state(state["generator"])
 
 
-def unpack(batch: Batch, *, n_directions: int, has_negatives: bool) -> tuple[Windows, Optional[Negatives]]:
+def unpack(batch: Batch, *, n_directions: int, has_negatives: bool) -> Tuple[Windows, Optional[Negatives]]:
     """A batch's parts by name."""
-    *ids, units = batch
-    windows = Windows(ids[:n_directions], ids[n_directions : 2 * n_directions], units)
-    return windows, Negatives(*ids[2 * n_directions :]) if has_negatives else None
+    words, targets = list(batch[:n_directions]), list(batch[n_directions : 2 * n_directions])
+    negatives = Negatives(*batch[2 * n_directions : -1]) if has_negatives else None
+    return Windows(words, targets, batch[-1]), negatives

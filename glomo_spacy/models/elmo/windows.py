@@ -25,7 +25,8 @@ class Windows(NamedTuple):
 
     def to(self, device: torch.device) -> "Windows":
         """The same on another device."""
-        return Windows(*([tensor.to(device) for tensor in part] for part in self[:2]), self.units.to(device))
+        words, targets = ([tensor.to(device) for tensor in part] for part in (self.words, self.targets))
+        return Windows(words, targets, self.units.to(device))
 
 
 class WindowMaker:
