@@ -17,6 +17,7 @@ class Progress:
     best_loss (Optional[float]): Lowest held-out loss; None before the first evaluation.
     best_step (int): The step it was measured at.
     evaluated_step (int): The step of the last evaluation.
+    n_worse (int): Evaluations since the best one.
     """
 
     step: int = 0
@@ -26,6 +27,16 @@ class Progress:
     best_loss: Optional[float] = None
     best_step: int = 0
     evaluated_step: int = 0
+    n_worse: int = 0
+
+    def note(self, loss: float) -> bool:
+        """Take in the held-out loss of this step; tells whether it is the best so far."""
+        is_best = self.best_loss is None or loss < self.best_loss
+        if is_best:
+            self.best_loss, self.best_step = loss, self.step
+        self.n_worse = 0 if is_best else self.n_worse + 1
+        self.evaluated_step = self.step
+        return is_best
 
 
 @dataclass(frozen=True)

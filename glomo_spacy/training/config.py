@@ -79,6 +79,7 @@ class Pretraining:
         kept per update, e.g. 0.999; null: the weights themselves.
     log_every (int): Steps between lines of the log. Reading the loss makes the processor wait for the GPU.
     evaluate_every (int): Steps between evaluations; each also writes the training state and the checkpoints.
+    patience (Optional[int]): The run ends after so many evaluations without a new best; null: never early.
     tensorboard (bool): Also write TensorBoard event files.
     objective, optimizer, schedule, evaluation (Dict): Sub-sections; `name` chooses, the rest are its settings.
     """
@@ -97,6 +98,7 @@ class Pretraining:
     optimizer: Dict[str, Any]
     schedule: Dict[str, Any]
     evaluation: Dict[str, Any]
+    patience: Optional[int] = None
 
     def __post_init__(self) -> None:
         budget = (self.max_epochs, self.max_steps, self.max_tokens, self.max_seconds)
@@ -111,6 +113,7 @@ class Pretraining:
             "clip",
             "log_every",
             "evaluate_every",
+            "patience",
         ):
             value = getattr(self, name)
             if value is not None and value <= 0:

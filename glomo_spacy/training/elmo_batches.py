@@ -42,9 +42,9 @@ class ElmoBatches(Batches):
         forward_inputs, forward_targets, backward_inputs, backward_targets = next(self._streams)
         inputs = (forward_inputs, backward_inputs)[: self._n_directions]
         targets = (forward_targets, backward_targets)[: self._n_directions]
-        words, targets, units = self._maker.windows(inputs, targets)
+        windows = self._maker.windows(inputs, targets)
         negatives = () if self._sampler is None else tuple(self._sampler.draw(self._generator))
-        return (*words, *targets, *negatives, units)
+        return (*windows.words, *windows.targets, *negatives, windows.units)
 
     @property
     def epoch(self) -> float:

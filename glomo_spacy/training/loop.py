@@ -163,7 +163,8 @@ class Run:
 
     @property
     def _is_finished(self) -> bool:
-        return self.budget.used(self.progress) >= 1 or self.schedule.is_finished
+        has_stalled = self.settings.patience is not None and self.progress.n_worse >= self.settings.patience
+        return self.budget.used(self.progress) >= 1 or self.schedule.is_finished or has_stalled
 
     def _step(self) -> None:
         """One update of the weights. Nothing here waits for the GPU."""
@@ -218,10 +219,7 @@ class Run:
         with self._averaged():
             measures = self.objective.evaluate(self.fabric.device)
             self._check_loss(measures["loss"])
-            is_best = progress.best_loss is None or measures["loss"] < progress.best_loss
-            if is_best:
-                progress.best_loss, progress.best_step = measures["loss"], progress.step
-            progress.evaluated_step = progress.step
+            is_best = progress.note(measures["loss"])
             self.schedule.after_evaluation(improved=is_best)
             row = {
                 "learn_rate": self._learn_rate,

@@ -85,7 +85,28 @@ class AdamWSettings(OptimizerSettings):
         return torch.optim.AdamW(groups, lr=self.learn_rate, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)
 
 
-OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {"sgd": SGDSettings, "adamw": AdamWSettings}
+@dataclass
+class AdagradSettings(OptimizerSettings):
+    """Adagrad (Duchi et al. 2011) as TensorFlow has it: the recipe of bilm-tf (lr 0.2, accumulator 1).
+
+    accumulator (float): What sums of squared gradients begin with, at least 0; it bounds the first steps.
+    """
+
+    accumulator: float
+
+    def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
+        # TensorFlow adds nothing to the root; with an accumulator of 0 a gradient of 0 would divide 0 by 0.
+        eps = 0.0 if self.accumulator > 0 else 1e-10
+        return torch.optim.Adagrad(
+            groups, lr=self.learn_rate, initial_accumulator_value=self.accumulator, eps=eps, foreach=True
+        )
+
+
+OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {
+    "sgd": SGDSettings,
+    "adamw": AdamWSettings,
+    "adagrad": AdagradSettings,
+}
 
 
 def set_factor(optimizer: torch.optim.Optimizer, factor: float) -> float:
