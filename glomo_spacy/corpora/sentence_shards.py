@@ -11,12 +11,12 @@ dev-00000.…            the held-out split
 
 import json
 from hashlib import sha256
-from typing import List, Optional
+from typing import Dict, List, Optional, Type
 
 from ..errors import Errors
 from ..files import PathLike
 from ..indexers import VocabularyIndexer
-from .shards import VOCABULARY_NAME, ShardedCorpus, read_words
+from .shards import VOCABULARY_NAME, ShardedCorpus, read_record, read_words
 
 TYPES_NAME = "types.txt"
 ALPHABET_NAME = "alphabet.txt"
@@ -62,7 +62,7 @@ class SentenceCorpus(ShardedCorpus):
     def alphabet(self) -> Optional[List[str]]:
         """The learned characters, most frequent first, or None: bytes."""
         path = self.directory / ALPHABET_NAME
-        return read_words(path) if self.record["alphabet"] else None
+        return read_words(path) if self.record.get("alphabet") else None
 
     @property
     def indexer(self) -> VocabularyIndexer:  # type: ignore[override]  # the same role, other rules
@@ -79,3 +79,15 @@ class SentenceCorpus(ShardedCorpus):
     @property
     def _n_ids(self) -> int:
         return self.record["n_types"]
+
+
+def open_corpus(directory: PathLike, *, split: str = "train") -> ShardedCorpus:
+    """Open a split of a corpus of whichever format.
+
+    RAISES: As `ShardedCorpus`; G904 for a format that is not known.
+    """
+    known: Dict[str, Type[ShardedCorpus]] = {kind.format: kind for kind in (ShardedCorpus, SentenceCorpus)}
+    found = read_record(directory).get("format", ShardedCorpus.format)
+    if found not in known:
+        raise ValueError(Errors.G904.format(path=directory, found=found, expected=" or ".join(known)))
+    return known[found](directory, split=split)

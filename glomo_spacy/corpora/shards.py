@@ -171,10 +171,14 @@ def read_record(directory: PathLike) -> Dict[str, Any]:
 def read_words(path: Path) -> List[str]:
     """The lines of a vocabulary file.
 
-    RAISES: G902 if it is missing.
+    RAISES: G902 if it is missing or not UTF-8 text.
     """
     _check_exists(path)
-    return path.read_text("utf8").removesuffix("\n").split("\n")  # other line ends may be part of a word
+    try:
+        text = path.read_text("utf8")
+    except UnicodeDecodeError as error:
+        raise ValueError(Errors.G902.format(path=path, reason=f"not UTF-8 text ({error})")) from error
+    return text.removesuffix("\n").split("\n")  # other line ends may be part of a word
 
 
 def read_counts(path: Path) -> npt.NDArray[np.int64]:
