@@ -43,7 +43,7 @@ class Errors(metaclass=_WithCodes):
     G036 = "{path} looks like a file, but there is none. Give the path of a text file, or the text itself."
     G037 = "The Doc has no relational graph. Run it through a pipeline with `glomo_graph` first, or give its text."
     G038 = "The number of sources per word must be at least 1, or None for all, but is {found}."
-    G040 = "{path} is neither a checkpoint (config.cfg, model.safetensors) nor a prepared corpus (corpus.json).{hint}"
+    G040 = "{path} is neither a checkpoint (config.cfg, model.safetensors) nor a prepared corpus (corpus.json) nor a biLM's file (.hdf5, options.json).{hint}"
     G041 = "{path} has weights that are no finite numbers, in: {names}. The run diverged; use an earlier checkpoint."
     G042 = "{path} is missing, but listed in {record}. Copy or make the directory again."
     G043 = "{path} has SHA-256 {found}, but {record} lists {expected}. The file was changed or damaged; copy it again."
@@ -180,6 +180,7 @@ class Errors(metaclass=_WithCodes):
     G233 = "{options} cannot be used with {action}. It takes: {known}."
     G234 = "--from glomo needs {missing}: no tensor tells it."
     G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
+    G236 = "{path} cannot be used as vectors of sentences: {reason}."
 
     # --- G3xx: training ----------------------------------------------------------------------------------------------
     G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."

@@ -1,41 +1,25 @@
-"""`glomo-spacy info`: what a checkpoint or prepared corpus is, how large, where from, and what is wrong with it."""
+"""`glomo-spacy info`: what a checkpoint, corpus or foreign file is, how large, whence, and what is wrong with it."""
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
 import typer
 
 from ..errors import Errors
 from ._app import Arg
+from ._report import Report, Rows, as_text, flat_rows, print_report, size_text
 
 if TYPE_CHECKING:
     from ..models.checkpoint import Checkpoint
 
-Rows = List[Tuple[str, str]]
 
-_LONGEST_VALUE = 160  # characters of a value in the table
-
-
-@dataclass
-class Report:
-    """What was found.
-
-    title (str): What it is, e.g. "GLoMo checkpoint".
-    path (Path): Where.
-    sections (Dict[str, Rows]): Facts by heading, as pairs of name and value.
-    problems (List[str]): Everything that is wrong, as messages with their codes. Empty: nothing.
-    """
-
-    title: str
-    path: Path
-    sections: Dict[str, Rows] = field(default_factory=dict)
-    problems: List[str] = field(default_factory=list)
-
-
-def info_cli(path: str = Arg(..., help="Checkpoint directory, packaged name, or prepared corpus")) -> None:
-    """Name a checkpoint or corpus with its sizes and provenance, and check it. Exits with 1 if something is wrong."""
+def info_cli(
+    path: str = Arg(
+        ..., help="Checkpoint directory, packaged name, prepared corpus, or a biLM's .hdf5 or options.json"
+    ),
+) -> None:
+    """Name a checkpoint, corpus or biLM with its sizes and provenance, and check it. Exits with 1 if it has faults."""
     report = info(path)
     print_report(report)
     if report.problems:
@@ -43,41 +27,31 @@ def info_cli(path: str = Arg(..., help="Checkpoint directory, packaged name, or 
 
 
 def info(path: Union[str, Path]) -> Report:
-    """Look at a directory without changing it.
+    """Look at a directory or file without changing it.
 
-    path (Union[str, Path]): A checkpoint directory, the name of a packaged checkpoint, or what `prepare` wrote.
+    path (Union[str, Path]): A checkpoint directory, the name of a packaged checkpoint, what `prepare` wrote, or HDF5 or
+        options.json of bilm-tf.
     RETURNS (Report): Facts and problems. Damage does not raise; it is listed.
-    RAISES: G122 (FileNotFoundError) if there is no such directory; G040 (ValueError) if it is neither kind.
+    RAISES: G122 (FileNotFoundError) if there is no such directory; G040 (ValueError) if it is none of these;
+        G228 (ImportError) for HDF5 without h5py.
     """
-    directory = _find(path)
-    if (directory / "corpus.json").is_file():
-        return _corpus_report(directory)
-    if any((directory / name).is_file() for name in ("config.cfg", "model.safetensors")):
-        return _checkpoint_report(directory)
-    inside = sorted(found.parent.relative_to(directory).as_posix() for found in directory.glob("*/model.safetensors"))
+    from ._info_bilm import bilm_report, find_bilm
+
+    found = _find(path)
+    if bilm := find_bilm(found):
+        return bilm_report(bilm)
+    if (found / "corpus.json").is_file():
+        return _corpus_report(found)
+    if any((found / name).is_file() for name in ("config.cfg", "model.safetensors")):
+        return _checkpoint_report(found)
+    inside = sorted(place.parent.relative_to(found).as_posix() for place in found.glob("*/model.safetensors"))
     hint = f" Checkpoints in it: {', '.join(inside)}." if inside else ""
-    raise ValueError(Errors.G040.format(path=directory, hint=hint))
-
-
-def print_report(report: Report) -> None:
-    """Print facts as aligned columns, then problems or their absence."""
-    print(f"{report.title}: {report.path}")
-    for heading, rows in report.sections.items():
-        print(f"\n{heading}")
-        widest = max((len(name) for name, _ in rows), default=0)
-        for name, value in rows:
-            print(f"  {name:<{widest}}  {_shorten(value)}")
-    print()
-    for problem in report.problems:
-        typer.secho(f"✘ {problem}", fg="red")
-    if not report.problems:
-        typer.secho("✔ All files are whole and fit each other.", fg="green")
+    raise ValueError(Errors.G040.format(path=found, hint=hint))
 
 
 def _find(path: Union[str, Path]) -> Path:
-    directory = Path(path)
-    if directory.is_dir():
-        return directory
+    if Path(path).exists():
+        return Path(path)
     from ..architectures.pretrained import find_pretrained
 
     return find_pretrained(str(path))
@@ -88,13 +62,13 @@ def _checkpoint_report(directory: Path) -> Report:
 
     report = Report("Checkpoint", directory)
     with_sums = _load_json(directory / META)
-    checkpoint = _attempt(report, lambda: read_checkpoint(directory))
+    checkpoint = report.attempt(lambda: read_checkpoint(directory))
     if checkpoint is not None:
         report.title = f"Checkpoint of kind {checkpoint.kind}"
-        report.sections["Model"] = [(name, _as_text(value)) for name, value in checkpoint.model.items()]
+        report.sections["Model"] = [(name, as_text(value)) for name, value in checkpoint.model.items()]
         report.sections["Words"] = _word_rows(checkpoint)
-        report.sections["Provenance"] = list(_flat(checkpoint.meta, leave_out=("sha256",)))
-        _attempt(report, lambda: build_model(checkpoint, source=str(directory)))
+        report.sections["Provenance"] = list(flat_rows(checkpoint.meta, leave_out=("sha256",)))
+        report.attempt(lambda: build_model(checkpoint, source=str(directory)))
         report.problems += _unusable_weights(checkpoint, directory)
         report.sections["Weights"] = _weight_rows(checkpoint)
     report.sections["Files"] = _file_rows(directory)
@@ -103,11 +77,12 @@ def _checkpoint_report(directory: Path) -> Report:
 
 
 def _word_rows(checkpoint: "Checkpoint") -> Rows:
-    rows = list(_flat(checkpoint.indexer))
+    rows = list(flat_rows(checkpoint.indexer))
     words = checkpoint.vocab
-    if words is None:
-        return [*rows, ("vocabulary", "none: takes word ids, not words")]
-    return [*rows, ("vocabulary", f"{len(words):,} words: {' '.join(words[:8])} …")]
+    if words is not None:
+        return [*rows, ("vocabulary", f"{len(words):,} words: {' '.join(words[:8])} …")]
+    reads_any = checkpoint.indexer.get("kind") == "characters"
+    return [*rows, ("vocabulary", "none: reads any word by its characters" if reads_any else "none: takes word ids")]
 
 
 def _weight_rows(checkpoint: "Checkpoint") -> Rows:
@@ -130,39 +105,29 @@ def _unusable_weights(checkpoint: "Checkpoint", directory: Path) -> List[str]:
 
 
 def _corpus_report(directory: Path) -> Report:
-    from ..corpora.shards import RECORD_NAME, ShardedCorpus, read_record
+    from ..corpora.sentence_shards import open_corpus
+    from ..corpora.shards import RECORD_NAME, read_record
 
     report = Report("Prepared corpus", directory)
-    record = _attempt(report, lambda: read_record(directory))
+    record = report.attempt(lambda: read_record(directory))
     if record is not None:
         splits = record.get("splits", {})
         report.sections["Splits"] = [(split, _split_text(sizes)) for split, sizes in splits.items()]
         facts = {name: value for name, value in record.items() if name not in ("splits", "sources", "sha256")}
-        report.sections["Made with"] = list(_flat(facts))
+        report.sections["Made with"] = list(flat_rows(facts))
         sources = enumerate(record.get("sources", []), start=1)
-        report.sections["Sources"] = [(str(place), _as_text(source)) for place, source in sources]
+        report.sections["Sources"] = [(str(place), as_text(source)) for place, source in sources]
         for split in splits:
-            _attempt(report, lambda split=split: ShardedCorpus(directory, split=split))  # type: ignore[misc]
+            report.attempt(lambda split=split: open_corpus(directory, split=split))  # type: ignore[misc]
     report.sections["Files"] = _file_rows(directory)
     report.problems += _changed_files(directory, record, listed_in=RECORD_NAME)
     return report
 
 
 def _split_text(sizes: Dict[str, Any]) -> str:
-    counts = (("documents", sizes["documents"]), ("tokens", sizes["tokens"]), ("shards", len(sizes["shards"])))
+    names = [name for name in ("documents", "sentences", "tokens") if name in sizes]
+    counts = [*((name, sizes[name]) for name in names), ("shards", len(sizes["shards"]))]
     return ", ".join(f"{name} {count:,}" for name, count in counts) + f", unknown {sizes['unknown_rate']:.2%}"
-
-
-def _attempt(report: Report, action: Callable[[], Any]) -> Any:
-    """Do something that may find damage; an error of ours becomes a problem, once."""
-    try:
-        return action()
-    except (ValueError, OSError) as error:
-        if not str(error).startswith("[G"):
-            raise
-        if str(error) not in report.problems:
-            report.problems.append(str(error))
-        return None
 
 
 def _changed_files(directory: Path, record: Optional[Dict[str, Any]], *, listed_in: str = "meta.json") -> List[str]:
@@ -182,37 +147,8 @@ def _changed_files(directory: Path, record: Optional[Dict[str, Any]], *, listed_
 def _file_rows(directory: Path) -> Rows:
     files = sorted(path for path in directory.iterdir() if path.is_file())
     total = sum(path.stat().st_size for path in files)
-    rows = [(path.name, _size_text(path.stat().st_size)) for path in files[:12]]
-    return [*rows, (f"all {len(files)}", _size_text(total))]
-
-
-def _size_text(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:,.2f} MB" if n_bytes >= 10_000 else f"{n_bytes:,} bytes"
-
-
-def _flat(values: Dict[str, Any], *, prefix: str = "", leave_out: Tuple[str, ...] = ()) -> Iterator[Tuple[str, str]]:
-    """Nested values under dotted names."""
-    for name, value in values.items():
-        if name in leave_out:
-            continue
-        if isinstance(value, dict):
-            yield from _flat(value, prefix=f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", _as_text(value)
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool) or value is None or isinstance(value, float):
-        return json.dumps(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _shorten(value: str) -> str:
-    """One line of bounded length: provenance is free text."""
-    line = " ".join(value.split())
-    return line if len(line) <= _LONGEST_VALUE else line[: _LONGEST_VALUE - 1] + "…"
+    rows = [(path.name, size_text(path.stat().st_size)) for path in files[:12]]
+    return [*rows, (f"all {len(files)}", size_text(total))]
 
 
 def _load_json(path: Path) -> Optional[Dict[str, Any]]:

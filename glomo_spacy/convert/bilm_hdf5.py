@@ -5,9 +5,8 @@ Source: Peters et al. 2018 (arXiv 1802.05365); allenai/bilm-tf. Such files hold 
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,7 +68,7 @@ def convert_bilm(
         found = list_arrays(file)
         config, model = check_bilm(found, settings, path=weights, options_path=options)
         indexer = _indexer(config, vocab, weights)
-        state = _read_state(file, {usual_name(name): name for name in found}, variables(config))
+        state = dict(read_tensors(file, found, config))
     model.load_state_dict(state, assign=True)
     meta = {"source": "bilm-tf", "converted_from": weights.name, **history(settings)}
     words = list(indexer.words) if isinstance(indexer, VocabularyIndexer) else None
@@ -173,18 +172,23 @@ def _require(shapes: Mapping[str, Shape], n_axes: Mapping[str, int], path: PathL
         raise ValueError(Errors.G215.format(path=path, shapes=_some(wrong)))
 
 
-def _read_state(file: Any, places: Mapping[str, str], expected: Sequence[Variable]) -> Dict[str, Tensor]:
-    """Our weights by name. places: each array's name in the file by its usual one."""
-    state: Dict[str, Tensor] = {}
+def read_tensors(file: Any, found: Iterable[str], config: ElmoConfig) -> Iterator[Tuple[str, Tensor]]:
+    """Our weights by name, read one array at a time from a file that `check_bilm` has seen.
+
+    file (h5py.File): From `open_hdf5`.
+    found (Iterable[str]): The arrays' names.
+    config (ElmoConfig): From `check_bilm`.
+    RAISES: ValueError G216 for values that are not finite, G218 for 262 rows of characters of which the first is used.
+    """
+    places, expected = {usual_name(name): name for name in found}, variables(config)
     arrays = read_arrays(file, [places[variable.name] for variable in expected])
     for variable, (_, array) in zip(expected, arrays):
         if variable.name == "char_embed" and len(array) == N_CHARACTERS:
-            if np.any(array[0]):  # not the row of "no token", so it is unknown what the others stand for
-                found = f"char_embed with {N_CHARACTERS} rows, of which the first is not zero"
-                raise ValueError(Errors.G218.format(path=file.filename, found=found))
+            if array[0].any():  # not the row of "no token", so it is unknown what the others stand for
+                rows = f"char_embed with {N_CHARACTERS} rows, of which the first is not zero"
+                raise ValueError(Errors.G218.format(path=file.filename, found=rows))
             array = array[1:]
-        state.update(variable.to_ours(torch.from_numpy(array)))
-    return state
+        yield from variable.to_ours(torch.from_numpy(array)).items()
 
 
 def _indexer(config: ElmoConfig, vocab: Optional[Sequence[str]], path: PathLike) -> "CharIndexer | VocabularyIndexer":

@@ -142,6 +142,19 @@ def options_from_shapes(shapes: Mapping[str, Shape]) -> Dict[str, Any]:
     return facts
 
 
+def n_parameters(config: ElmoConfig) -> int:
+    """Numbers that a biLM's vectors depend on, by the formulas, so that even impossible sizes cost nothing."""
+    width, cell = config.projection_width, config.cell_width
+    n_directions = 2 if config.directions == "both" else 1
+    layers = n_directions * config.n_layers * (8 * width * cell + 4 * cell + cell * width)
+    if config.token_encoder == "words":
+        return layers + (config.vocab_size or 0) * width
+    filters = config.n_filters
+    encoder = (config.n_characters - 1) * config.char_width + config.n_highway * 2 * (filters + 1) * filters
+    encoder += sum((span * config.char_width + 1) * count for span, count in config.filters)
+    return layers + encoder + (filters + 1) * width * (filters != width)
+
+
 def _count(names: Mapping[str, Shape], pattern: str) -> int:
     """One more than the highest number, so that a gap shows as missing."""
     found = (re.fullmatch(pattern, name) for name in names)

@@ -5,6 +5,7 @@ or never written data) and hold any type. Only arrays that stand in the file its
 bounded by the file's own size.
 """
 
+import math
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Set, Tuple, Union
@@ -103,16 +104,23 @@ def read_arrays(file: Any, names: Iterable[str]) -> Iterator[Tuple[str, Array]]:
         yield name, array
 
 
+def describe_array(group: Any, key: Union[str, bytes]) -> StoredArray:
+    """What the file says of one array.
+
+    RAISES: ValueError G210 for a link, G209 for damage and for anything but an array.
+    """
+    with _one_error(group.file.filename):
+        item = _open_item(group, key, _as_text(key))
+        if not isinstance(item, import_h5py().Dataset):
+            raise ValueError(f"{key!r} is no array")
+        return _describe(item)
+
+
 def _walk(group: Any, prefix: str, seen: Set[int]) -> Iterator[Tuple[str, StoredArray]]:
     h5py, path = import_h5py(), group.file.filename
-    links = {h5py.h5l.TYPE_SOFT: "soft link", h5py.h5l.TYPE_EXTERNAL: "link to another file"}
     for key in group:
-        is_text = isinstance(key, str)  # names that are no UTF-8 come as bytes
-        name = prefix + (key if is_text else key.decode("utf8", "backslashreplace"))
-        link = group.id.links.get_info(key.encode("utf8") if is_text else key).type
-        if link != h5py.h5l.TYPE_HARD:
-            raise ValueError(Errors.G210.format(path=path, name=name, found=links.get(link, "link")))
-        item = group[key]
+        name = prefix + _as_text(key)
+        item = _open_item(group, key, name)
         address = h5py.h5o.get_info(item.id).addr
         if address in seen or len(seen) > MOST_OBJECTS or name.count("/") > _DEEPEST:
             reason = f"{name!r} stands in it twice or too deep, or it has more than {MOST_OBJECTS:,} groups and arrays"
@@ -124,6 +132,21 @@ def _walk(group: Any, prefix: str, seen: Set[int]) -> Iterator[Tuple[str, Stored
             yield from _walk(item, f"{name}/", seen)
 
 
+def _open_item(group: Any, key: Union[str, bytes], name: str) -> Any:
+    """What a group holds itself under a name. RAISES: ValueError G210 for a link."""
+    h5py = import_h5py()
+    link = group.id.links.get_info(key.encode("utf8") if isinstance(key, str) else key).type
+    if link != h5py.h5l.TYPE_HARD:
+        names = {h5py.h5l.TYPE_SOFT: "soft link", h5py.h5l.TYPE_EXTERNAL: "link to another file"}
+        raise ValueError(Errors.G210.format(path=group.file.filename, name=name, found=names.get(link, "link")))
+    return group[key]
+
+
+def _as_text(key: Union[str, bytes]) -> str:
+    """A name that is no UTF-8 comes as bytes."""
+    return key if isinstance(key, str) else key.decode("utf8", "backslashreplace")
+
+
 def _describe(dataset: Any) -> StoredArray:
     shape = dataset.shape
     if shape is None or 0 in shape:
@@ -132,7 +155,7 @@ def _describe(dataset: Any) -> StoredArray:
         dtype = dataset.dtype
     except TypeError as error:  # numpy has no such type
         return StoredArray(shape, str(error), 0, None)
-    n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize  # of Python's integers, which do not overflow
+    n_bytes = math.prod(shape) * dtype.itemsize
     return StoredArray(shape, str(dtype), n_bytes, _storage(dataset, n_bytes))
 
 
