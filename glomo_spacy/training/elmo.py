@@ -18,6 +18,7 @@ from ..evaluation.bilm import held_out_perplexity
 from ..indexers import CharIndexer, Indexer
 from ..models.elmo import BiLM, BiLMState, ElmoConfig, State
 from ..models.elmo.losses import window_losses
+from ..models.elmo.softmax import FullSoftmax
 from ..models.elmo.windows import WindowMaker
 from .config import build_section
 from .elmo_batches import ElmoBatches, unpack
@@ -47,10 +48,13 @@ class ElmoSettings:
         by both directions. null: on the whole vocabulary. Evaluation is always over the whole. Published: 8192.
     gradient_scale (float): Factor on gradients before they are clipped. Published: 20, the window's length, which
         matters for Adagrad; Adam cancels it.
+    start_from_counts (bool): Begin with a full soft-max that knows how often each word stands in the training text, see
+        `FullSoftmax.start_from_counts`. Published: false.
     """
 
     n_negatives: Optional[int]
     gradient_scale: float
+    start_from_counts: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ class ElmoObjective(Objective):
         indexer = cast(Indexer, self.model.indexer)
         self.indexer = indexer.config
         self._maker = WindowMaker(corpus.types, n_words=corpus.n_words, indexer=indexer)
+        softmax = self.model.softmax
+        if settings.start_from_counts and isinstance(softmax, FullSoftmax):
+            softmax.start_from_counts(torch.from_numpy(corpus.counts))
         sampler = self._sampler(settings, corpus.n_words)
         self.loss = ElmoLoss(self.model, has_negatives=sampler is not None, gradient_scale=settings.gradient_scale)
         self.batches = ElmoBatches(

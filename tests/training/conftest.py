@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from confection import Config
 
+from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
 from glomo_spacy.corpora.shard_writer import write_record
 from glomo_spacy.training.config import load_config
 
@@ -64,5 +65,49 @@ def tiny(corpus: Path, tmp_path: Path):
         }
         values |= {name.replace("__", "."): value for name, value in overrides.items()}
         return load_config(CONFIGS / "tiny" / "pretrain_glomo.cfg", overrides=values)
+
+    return make
+
+
+def write_sentences(directory: Path, *, words: list[str], max_words: int = 40, seed: int = 0) -> Path:
+    """Sentences in which each word is followed by one of two others; some words are beyond the vocabulary."""
+    rng = np.random.default_rng(seed)
+    for split, count in (("train", 120), ("dev", 12)):
+        lines = []
+        for length in rng.integers(1, 16, size=count):
+            place, line = int(rng.integers(len(words))), []
+            for _ in range(length):
+                line.append(words[place])
+                place = (place * 7 + 1 + int(rng.integers(2))) % len(words)
+            lines.append(" ".join(line))
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        (directory.parent / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
+    settings = SentenceSettings(tokenized=True, max_words=max_words)
+    texts = {split: [str(directory.parent / f"{split}.txt")] for split in ("train", "dev")}
+    prepare_sentences(texts["train"], directory, settings=settings, dev=texts["dev"])
+    return directory
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared corpus of sentences: 50 words, 40 of them in the vocabulary."""
+    words = [f"{'abcde'[index % 5] * (1 + index % 7)}{index}" for index in range(50)]
+    return write_sentences(tmp_path_factory.mktemp("sentences") / "corpus", words=words)
+
+
+@pytest.fixture
+def tiny_elmo(sentences: Path, tmp_path: Path):
+    """Make the tiny biLM config, with overrides as for `tiny`."""
+
+    def make(**overrides: Any) -> Config:
+        values = {
+            "paths.corpus": str(sentences),
+            "paths.output": str(tmp_path / "run"),
+            "pretraining.max_steps": 6,
+            "pretraining.log_every": 2,
+            "pretraining.evaluate_every": 3,
+        }
+        values |= {name.replace("__", "."): value for name, value in overrides.items()}
+        return load_config(CONFIGS / "tiny" / "pretrain_elmo.cfg", overrides=values)
 
     return make

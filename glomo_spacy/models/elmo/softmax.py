@@ -18,6 +18,7 @@ from .config import ElmoConfig
 _CHUNK = 1 << 24  # logits held at a time when no gradient is wanted, 64 MB
 _BLOCK = 1 << 18  # logits of a sampled soft-max computed at a time on a CPU, 1 MB
 _LOWEST = -1e30
+_NEARLY_ZERO = 0.05  # not 0: the states would get no gradient
 
 
 class Negatives(NamedTuple):
@@ -43,6 +44,18 @@ class FullSoftmax(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(vocab_size, width) / math.sqrt(width))  # as bilm-tf begins
         self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    @torch.no_grad()
+    def start_from_counts(self, counts: Tensor) -> None:
+        """Begin with what counts alone tell: biases are log shares, and weights are nearly 0.
+
+        As bilm-tf begins, a word that was never drawn keeps a random logit; with few steps these add up to most of the
+        held-out loss.
+
+        counts (Tensor): Of each word in the training text. Shape: (vocab,).
+        """
+        self.weight.mul_(_NEARLY_ZERO)
+        self.bias.copy_(((counts.double() + 1) / (counts.sum() + len(counts))).log())
 
     def losses(self, states: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of each target over all words, in nats.
