@@ -145,17 +145,22 @@ def _forward(
     inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int], prepared: Prepared, settings: Settings
 ) -> _Trace:
     """The loop; arguments as for `recur`."""
-    gates = at_least_float32(prepared.from_input(inputs.to(settings.dtype)))  # (tokens, 4 * cell)
+    from_inputs = prepared.from_input(inputs.to(settings.dtype))  # (tokens, 4 * cell)
+    is_half = from_inputs.dtype not in (torch.float32, torch.float64)
+    gates = torch.empty_like(from_inputs, dtype=torch.float32) if is_half else from_inputs
     hidden, twice = hidden.to(gates.dtype), cell.to(gates.dtype) * 2
     cells, squashed = (gates.new_empty(len(gates), cell.shape[1]) for _ in range(2))
     messages = torch.empty_like(cells, dtype=settings.dtype)
     outputs = gates.new_empty(len(gates), hidden.shape[1])
     ends: List[Tuple[Tensor, Tensor]] = []
-    for gate, d, t, message, output in _steps(sizes, gates, cells, squashed, messages, outputs):
+    for from_input, gate, d, t, message, output in _steps(
+        sizes, from_inputs, gates, cells, squashed, messages, outputs
+    ):
         size = len(gate)
         if size < len(hidden):
             ends.append((hidden[size:], twice[size:]))
             hidden, twice = hidden[:size], twice[:size]
+        gate = gate.copy_(from_input) if is_half else from_input
         gate.add_(prepared.from_hidden(hidden.to(settings.dtype))).sigmoid_()
         write, candidate, keep, read = gate.chunk(4, 1)  # (rows, cell) each
         torch.mul(twice, keep, out=d).addcmul_(write, candidate, value=4).sub_(write, alpha=2)
@@ -239,7 +244,7 @@ def _backward(
     d_joint = linear(seen.t(), d_gates.t()).t() * scale  # (4 * cell, 2 * projection)
     d_input_weight, d_hidden_weight = d_joint.chunk(2, 1)
     d_inputs = linear(d_gates, (weights.input_weight * scale).t().to(dtype))
-    d_bias = d_gates.sum(0, dtype=wide) * scale[:, 0]
+    d_bias = d_gates.sum(0) * scale[:, 0]
     d_projection = linear(trace.messages.t(), d_projected.t()).t().neg()  # (projection, cell)
     return d_inputs, d_hidden, d_twice * 2, d_input_weight, d_hidden_weight, d_bias, d_projection
 
