@@ -48,5 +48,5 @@ $(VENV)/.package: $(VENV)/.torch setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.package
-	$(PIP) --editable ".[test,lint,viz]"
+	$(PIP) --editable ".[test,lint,hdf5,viz,vectors]"
 	@touch $@
