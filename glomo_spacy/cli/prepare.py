@@ -87,7 +87,7 @@ def prepare_cli(
         "seed": seed,
         "shard_tokens": shard_tokens,
     }
-    own = {
+    own: Dict[str, Dict[str, Any]] = {
         "documents": {"digits": digits, "casing": casing},
         "sentences": {
             "tokenized": tokenized,

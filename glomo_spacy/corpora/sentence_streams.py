@@ -197,7 +197,7 @@ def lay_out(sentences: Iterable[_Ids], *, batch_size: int, unroll: int) -> Itera
             mask[index, :done] = True
         if not mask.any():
             return
-        yield EvalBatch(*torch.from_numpy(ids), torch.from_numpy(mask))
+        yield EvalBatch(*torch.from_numpy(ids), mask=torch.from_numpy(mask))
 
 
 @dataclass

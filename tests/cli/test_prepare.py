@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glomo_spacy.cli import app
-from glomo_spacy.corpora import ShardedCorpus
+from glomo_spacy.corpora import SentenceCorpus, ShardedCorpus
 
 
 @pytest.fixture
@@ -47,6 +47,58 @@ def test_options_reach_the_settings(run, tmp_path):
         "shard_tokens": 10,
     }
     assert record["splits"]["dev"]["documents"] == 2
+
+
+def test_sentences_are_prepared_from_tokenized_text(run, tmp_path):
+    options = "--format sentences --tokenized --max-size 3 --dev-documents 2 --alphabet 4 --max-tokens 3 --seed 1"
+    code, output = run(*options.split(), "--documents", "blank-line", "--shuffle")
+    assert code == 0
+    rows = [line.split() for line in output.splitlines()]
+    assert ["train", "8", "16", "40", "40.00%", "1"] in rows
+    assert ["dev", "2", "4", "10", "40.00%", "1"] in rows
+    assert "Vocabulary: 6 words with <S>, </S> and <UNK>, of 17 spellings" in output
+    corpus = SentenceCorpus(tmp_path / "corpus")
+    assert corpus.words == ["<S>", "</S>", "<UNK>", ".", "The", "cat"]
+    assert corpus.record["settings"] == {
+        "lang": "en",
+        "tokenized": True,
+        "headings": False,
+        "max_tokens": 3,
+        "documents": "blank-line",
+        "max_words": 3,
+        "min_count": 1,
+        "alphabet": 4,
+        "dev_fraction": 0.005,
+        "dev_documents": 2,
+        "shuffle": True,
+        "seed": 1,
+        "shard_tokens": 10_000_000,
+    }
+
+
+def test_held_out_files_and_headings_reach_the_settings(run, tmp_path):
+    (tmp_path / "dev.txt").write_text("= Held =\n\nThe end.")
+    code, output = run("--format", "sentences", "--headings", "--dev", str(tmp_path / "dev.txt"))
+    assert code == 0
+    assert "Headings left out: 0" in output
+    record = SentenceCorpus(tmp_path / "corpus", split="dev").record
+    assert (record["splits"]["dev"]["sentences"], record["settings"]["headings"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--format", "pages"], "[G908] --format must be one of documents, sentences, but is 'pages'"),
+        (["--format", "sentences", "--no-digits"], "[G018] --digits is for --format documents, but the format is sent"),
+        (["--max-tokens", "9"], "[G018] --max-tokens is for --format sentences, but the format is documents"),
+        (["--dev", "x.txt"], "[G018] --dev is for --format sentences"),
+        (["--format", "sentences", "--dev", "x", "--dev-fraction", "0.1"], "[G019] --dev gives the held-out text, so"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(run, options, text):
+    code, output = run(*options)
+    assert code == 1
+    assert text in " ".join(output.split())
 
 
 def test_taken_output_is_one_line_and_exit_code_one(run):
