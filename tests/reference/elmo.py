@@ -17,7 +17,7 @@ State = List[Tuple[np.ndarray, np.ndarray]]
 class ElmoOracle:
     """Layers of sentences.
 
-    weights (Weights): Under bilm-tf's names; `char_embed` has no row for "no token", `embedding` is that of word models.
+    weights (Weights): Under bilm-tf's names; `char_embed` has no row for "no token"; word models have `embedding`.
     filters (Sequence[Tuple[int, int]]): Width and number of each group of convolutions.
     vocab (Sequence[str]): Of models that read word ids, `<S>`, `</S>`, `<UNK>` first.
     alphabet (Optional[Sequence[str]]): Letters that have an id. None: bytes.

@@ -1,5 +1,6 @@
 """Tiny biLMs with lively weights, and their weights under bilm-tf's names, for the oracle."""
 
+import math
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
@@ -32,7 +33,8 @@ def tiny_bilm(*, seed: int = 0, scale: float = 1.0, alphabet: Sequence[str] = ()
     model = BiLM(ElmoConfig(**settings)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.normal_(std=scale * 0.35 if "_lm." in name else 0.5)
+            n_inputs = parameter[0].numel() if parameter.dim() > 1 and "embedding" not in name else 4
+            parameter.normal_(std=(scale if "_lm." in name else 1.5) / math.sqrt(n_inputs))
     model.attach_indexer(VocabularyIndexer(VOCAB) if model.config.token_encoder == "words" else indexer)
     return model
 

@@ -40,7 +40,11 @@ def distinct_words(sentences: Sequence[Sequence[str]]) -> Tuple[List[str], List[
     for sentence in sentences:
         if isinstance(sentence, str):
             raise ValueError(Errors.G017.format(found=sentence[:40]))
-        rows.append(np.asarray([places.setdefault(word, len(places)) for word in sentence], dtype=np.int64))
+        try:
+            row = [places.setdefault(word, len(places)) for word in sentence]
+        except TypeError:  # not even something that can be looked up
+            raise ValueError(Errors.G017.format(found=sentence)) from None
+        rows.append(np.asarray(row, dtype=np.int64))
     wrong = [word for word in places if not isinstance(word, str)]
     if wrong:
         raise ValueError(Errors.G017.format(found=wrong[0]))

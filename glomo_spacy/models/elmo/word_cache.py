@@ -44,7 +44,8 @@ class WordCache:
         """Forget all words."""
         self._rows: Dict[str, int] = {}
         self._words: List[str] = []  # by row
-        self._is_used = np.zeros(0, dtype=bool)  # by row: since the last search for room
+        self._last_used = np.zeros(0, dtype=np.int64)  # by row: in which call
+        self._n_calls = 0
         self._table: Optional[Tensor] = None
         self._source: Optional[_Source] = None
 
@@ -79,11 +80,12 @@ class WordCache:
 
     def _look_up(self, words: Sequence[str]) -> Tuple[Any, Optional[Tensor]]:
         """Which words are known, (words,), and the vectors of those, (known words, projection), if any is."""
+        self._n_calls += 1
         rows = np.asarray([self._rows.get(word, -1) for word in words], dtype=np.int64)
         known = rows >= 0
         if self._table is None or not known.any():
             return known, None
-        self._is_used[rows[known]] = True
+        self._last_used[rows[known]] = self._n_calls
         return known, self._table[torch.from_numpy(rows[known]).to(self._table.device)]
 
     def _store(self, words: Sequence[str], vectors: Tensor) -> None:
@@ -96,22 +98,17 @@ class WordCache:
             self._table[rows] = vectors[places]
 
     def _make_room(self, n_words: int, vectors: Tensor) -> List[int]:
-        """Rows for new words: unused ones, then those of words that were not asked for since the last search."""
+        """Rows for new words: unused ones, then those of the words that were asked for longest ago."""
         n_before = len(self._words)
         fresh = list(range(n_before, min(n_before + n_words, self.max_words)))
         self._words += [""] * len(fresh)
-        self._is_used = np.append(self._is_used, np.ones(len(fresh), dtype=bool))
+        self._last_used = np.append(self._last_used, np.full(len(fresh), self._n_calls))
         self._grow(vectors)
         n_more = n_words - len(fresh)
         if not n_more:
             return fresh
-        idle = np.flatnonzero(~self._is_used[:n_before])
-        busy = np.flatnonzero(self._is_used[:n_before])
-        freed: List[int] = np.concatenate([idle, busy])[:n_more].tolist()
-        if len(idle) < n_more:  # everything had its second chance
-            self._is_used[:] = False
-            self._is_used[fresh] = True
-        self._is_used[freed] = True
+        freed: List[int] = np.argpartition(self._last_used[:n_before], n_more - 1)[:n_more].tolist()
+        self._last_used[freed] = self._n_calls
         for row in freed:
             del self._rows[self._words[row]]
         return fresh + freed
