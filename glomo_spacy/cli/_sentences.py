@@ -3,8 +3,6 @@
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List
 
-import numpy as np
-
 if TYPE_CHECKING:
     from ..corpora.text_files import TextFile
 
@@ -27,30 +25,39 @@ def read_sentences(
     from ..corpora.text_files import read_every_line, read_lines
 
     if raw:
-        yield from cut_sentences(_counted((line for line, _ in read_lines(files)), progress), lang=lang)
+        cutter, lines = SentenceCutter(lang), _counted((line for line, _ in read_lines(files)), progress)
+        while block := list(islice(lines, _BLOCK)):
+            yield from cutter(*block)
         return
     for file in files:
         yield from map(str.split, _counted(read_every_line(file), progress))
 
 
-def cut_sentences(lines: Iterable[str], *, lang: str) -> Iterator[List[str]]:
+class SentenceCutter:
     """Tokenise raw text and cut it into sentences, as `prepare --format sentences` does.
 
-    lines (Iterable[str]): A sentence ends with its line at the latest.
     lang (str): Language code, as for `spacy.blank`.
-    YIELDS (List[str]): The tokens of each sentence without those that are white space; none is empty.
     RAISES: G008 (ValueError) if spaCy has no such language.
     """
-    from ..corpora.sentence_cutting import SentenceTokenizer
-    from ..corpora.tokenizing import Chunk
 
-    tokenizer = SentenceTokenizer(lang)
-    waiting = iter(lines)
-    while block := list(islice(waiting, _BLOCK)):
-        chunk = tokenizer(Chunk(block, begins=[True] * len(block)))
-        for words in np.split(np.asarray(chunk.types, dtype=object)[chunk.tokens], chunk.ends[:-1]):
-            if len(words):
-                yield words.tolist()
+    def __init__(self, lang: str) -> None:
+        from ..corpora.sentence_cutting import SentenceTokenizer
+
+        self._tokenizer = SentenceTokenizer(lang)
+
+    def __call__(self, *lines: str) -> Iterator[List[str]]:
+        """The tokens of each sentence without those that are white space; a sentence ends with its line at the latest.
+
+        lines (str): Raw text.
+        YIELDS (List[str]): Tokens, at least one.
+        """
+        from ..corpora.tokenizing import Chunk
+
+        chunk = self._tokenizer(Chunk(list(lines), begins=[True] * len(lines)))
+        types, ends = chunk.types, chunk.ends.tolist()
+        for begin, end in zip([0, *ends], ends):
+            if end > begin:
+                yield [types[number] for number in chunk.tokens[begin:end]]
 
 
 def _counted(lines: Iterable[str], progress: Callable[[int], Any]) -> Iterator[str]:

@@ -1,14 +1,27 @@
-"""Graphs as pages one can look at. Arrays and text in, HTML text out: no Doc, no network, no torch."""
+"""Graphs and words in context as pages, pictures and tables. Arrays and text in, files out: no Doc, no torch."""
 
 from .graph_data import Edges, GraphName, WordGraphs, edges_from_dense
+from .map_page import render_map
+from .map_picture import draw_maps
+from .projector import write_projector
 from .render import graph_names, render_graph, render_page
+from .token_map import PlacedMap, TokenMap, place_map
+from .token_rows import TokenRows, collect_rows
 
 __all__ = [
     "Edges",
     "GraphName",
+    "PlacedMap",
+    "TokenMap",
+    "TokenRows",
     "WordGraphs",
+    "collect_rows",
+    "draw_maps",
     "edges_from_dense",
     "graph_names",
+    "place_map",
     "render_graph",
+    "render_map",
     "render_page",
+    "write_projector",
 ]

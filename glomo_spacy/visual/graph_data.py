@@ -4,14 +4,14 @@ Weights become whole thousandths and only those above a floor are kept: a page a
 near 100 kB. Whitespace tokens have no relations and are left out; a long text is cut into parts one can look at.
 """
 
-import json
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy
 
 from ..errors import Errors
 from ..graphs import RelationalGraph
+from .templates import one_line
 
 FLOOR = 0.01  # the step of the page's slider: weaker relations could not be told from nothing
 SCALE = 1000  # weights are stored as whole thousandths
@@ -162,22 +162,12 @@ def page_data(texts: Sequence[WordGraphs], names: Sequence[GraphName], **setting
             {
                 "name": text.name,
                 "note": text.note,
-                "words": [_one_line(word) for word in text.words],
+                "words": [one_line(word) for word in text.words],
                 "graphs": [_packed(checked(edges, n_words=len(text.words))) for edges in text.graphs],
             }
             for text in texts
         ],
     }
-
-
-def to_json(data: Mapping[str, Any]) -> str:
-    """JSON that may stand inside a `<script>` element.
-
-    Characters that could end the element or start another one (`<`, `>`, `&`) and all beyond ASCII, the line ends
-    U+2028 and U+2029 and lone surrogates among them, are written as `\\uXXXX`, which JSON reads back as they were.
-    """
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _packed(edges: Edges) -> Dict[str, List[int]]:
@@ -190,8 +180,3 @@ def _packed(edges: Edges) -> Dict[str, List[int]]:
         "sources": edges.sources[stays].tolist(),
         "weights": weights[stays].tolist(),
     }
-
-
-def _one_line(word: str) -> str:
-    """Line ends and tabs inside a word, shown as a space."""
-    return " ".join(word.split()) or word

@@ -14,14 +14,12 @@ from .graph_data import (
     edges_from_dense,
     in_parts,
     page_data,
-    to_json,
     without_whitespace,
 )
-from .templates import fill_page
+from .templates import GRAPH_PAGE, fill_page
 
 TITLE = "Relational graphs"
 SUBTITLE = "Which words relate to which, learned from raw text alone."
-FOOTER = "Made with glomo-spacy. This page is complete in itself: it loads nothing and sends nothing."
 LOOKS = {"left": "Looks back", "right": "Looks ahead"}  # where the sources of a graph stand
 
 
@@ -99,7 +97,7 @@ def render_page(
         parts.extend(in_parts(without_whitespace(text), max_words=max_words))
     threshold = None if min_weight is None else round(min_weight * 100) * (SCALE // 100)
     data = page_data(parts, names, title=title, subtitle=subtitle, threshold=threshold, sources=top_k)
-    return fill_page(title=title, lang=lang, footer=FOOTER, data=to_json(data))
+    return fill_page(GRAPH_PAGE, title=title, lang=lang, data=data)
 
 
 def graph_names(graph: RelationalGraph) -> List[GraphName]:

@@ -1,42 +1,86 @@
-"""The page's parts, kept as files in `assets/`, and how they become one page.
+"""The parts of pages, kept as files in `assets/`, and how they become one page.
 
-The page loads nothing: style and scripts stand in it, and its Content-Security-Policy allows exactly these by their
+A page loads nothing: style and scripts stand in it, and its Content-Security-Policy allows exactly these by their
 hash. So even if some text became markup by mistake, a browser would neither run nor load anything from it.
 """
 
 import base64
 import hashlib
 import html
+import json
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Dict
+from typing import Any, Dict, Mapping, NamedTuple, Tuple
 
-SCRIPTS = ("data.js", "arcs.js", "heatmap.js", "detail.js", "page.js")  # in the order in which they need each other
-STYLE = "page.css"
-PAGE = "page.html"
+FOOTER = "Made with glomo-spacy. This page is complete in itself: it loads nothing and sends nothing."
 
 
-def fill_page(*, title: str, lang: str, footer: str, data: str) -> str:
-    """Put texts and data into the page.
+class Page(NamedTuple):
+    """A kind of page.
 
+    template (str): The document, with `{{name}}` where parts go.
+    styles (Tuple[str, ...]), scripts (Tuple[str, ...]): In the order in which they need each other.
+    """
+
+    template: str
+    styles: Tuple[str, ...]
+    scripts: Tuple[str, ...]
+
+
+GRAPH_PAGE = Page(
+    "graph.html",
+    styles=("base.css", "graph.css"),
+    scripts=("base.js", "data.js", "arcs.js", "heatmap.js", "detail.js", "graph.js"),
+)
+MAP_PAGE = Page(
+    "map.html",
+    styles=("base.css", "map.css"),
+    scripts=("base.js", "points.js", "neighbours.js", "map.js"),
+)
+
+
+def fill_page(page: Page, *, title: str, lang: str, data: Mapping[str, Any]) -> str:
+    """Put texts and data into a page.
+
+    page (Page): Its parts.
     title (str): Shown by the browser's tab. Any text; it is escaped.
     lang (str): Language code of the texts, for screen readers and fonts. It is escaped.
-    footer (str): Last line of the page. It is escaped.
-    data (str): JSON without any of the characters `<`, `>` and `&`, as `graph_data.to_json` gives it.
+    data (Mapping[str, Any]): What the scripts draw: plain lists, numbers and texts.
     RETURNS (str): A complete HTML document.
     """
-    style, script = _asset(STYLE), _script()
+    style, script = "".join(map(asset, page.styles)), _script(page.scripts)
     parts = {
         "title": html.escape(title),
         "lang": html.escape(lang),
-        "footer": html.escape(footer),
+        "footer": html.escape(FOOTER),
         "policy": _policy(style, script),
         "style": style,
         "script": script,
-        "data": data,
+        "data": to_json(data),
     }
-    return _substitute(_asset(PAGE), parts)
+    return _substitute(asset(page.template), parts)
+
+
+def to_json(data: Mapping[str, Any]) -> str:
+    """JSON that may stand inside a `<script>` element.
+
+    Characters that could end the element or start another one (`<`, `>`, `&`) and all beyond ASCII, the line ends
+    U+2028 and U+2029 and lone surrogates among them, are written as `\\uXXXX`, which JSON reads back as they were.
+    """
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def one_line(text: str) -> str:
+    """Line ends and tabs inside a word, shown as a space."""
+    return " ".join(text.split()) or text
+
+
+@cache
+def asset(name: str) -> str:
+    """A file of `assets/`."""
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
 
 
 def _substitute(template: str, parts: Dict[str, str]) -> str:
@@ -55,11 +99,6 @@ def _hash(text: str) -> str:
 
 
 @cache
-def _script() -> str:
+def _script(names: Tuple[str, ...]) -> str:
     """All scripts as one, in a function of its own so that they leave no global names."""
-    return '(() => {\n"use strict";\n' + "\n".join(_asset(name) for name in SCRIPTS) + "})();\n"
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+    return '(() => {\n"use strict";\n' + "\n".join(map(asset, names)) + "})();\n"

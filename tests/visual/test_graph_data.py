@@ -13,9 +13,9 @@ from glomo_spacy.visual.graph_data import (
     in_parts,
     page_data,
     select_words,
-    to_json,
     without_whitespace,
 )
+from glomo_spacy.visual.templates import to_json
 
 NAME = GraphName("mixed", label="Mixed", group="Mixed")
 

@@ -1,20 +1,6 @@
-// What the page shows: texts, their graphs as compressed rows, and the few helpers every part uses.
+// What the page shows: texts and their graphs as compressed rows.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
 const SCALE = 1000; // weights are stored as whole thousandths
-const SVG = "http://www.w3.org/2000/svg";
-
-const byId = (id) => document.getElementById(id);
-
-// Text always enters as a text node: nothing a word holds can become markup.
-function make(tag, attributes = {}, ...children) {
-  const svg = tag.startsWith("svg:");
-  const node = svg ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 const edgeCache = new Map();
 
 const distance = (edge) => Math.abs(edge.receiver - edge.source);
@@ -54,16 +40,3 @@ function calmThreshold(edges, nWords) {
 
 const direction = (edge) => (edge.source < edge.receiver ? "back" : "ahead");
 const decimals = (weight) => (weight / SCALE).toFixed(2);
-
-function showTip(event, text) {
-  const tip = byId("tip");
-  tip.textContent = text;
-  tip.hidden = false;
-  const { width, height } = tip.getBoundingClientRect();
-  const x = Math.min(event.clientX + 14, innerWidth - width - 8);
-  const y = event.clientY + 18 + height > innerHeight ? event.clientY - height - 10 : event.clientY + 18;
-  tip.style.left = x + "px";
-  tip.style.top = y + "px";
-}
-
-const hideTip = () => { byId("tip").hidden = true; };

@@ -45,15 +45,7 @@ function drawControls() {
   byId("threshold").value = String(threshold());
   chooseOption(byId("sources"), String(state.sources ?? "all"));
   byId("threshold-value").textContent = decimals(threshold());
-  byId("docs").querySelectorAll("button").forEach((button, index) => button.setAttribute("aria-pressed", String(index === state.doc)));
-  const select = byId("docs").querySelector("select");
-  if (select) select.value = String(state.doc);
-}
-
-// A number from the address or from Python need not be among those offered.
-function chooseOption(select, value) {
-  if (![...select.options].some((option) => option.value === value)) select.prepend(make("option", {}, value));
-  select.value = value;
+  showChoice(state.doc);
 }
 
 // What follows the pointer or the keyboard: a word under it wins over the one that was kept.
@@ -62,24 +54,6 @@ function highlight() {
   highlightWord(drawn, shown, word, state.hover === null || state.hover === state.word);
   drawDetail(words(), allEdges(), word);
   drawHeat(words(), allEdges(), inner("heat"), word);
-}
-
-function listDocs() {
-  const box = byId("docs");
-  const title = (doc, index) => doc.name || doc.words.join(" ") || `Text ${index + 1}`;
-  box.hidden = DATA.docs.length < 2;
-  if (DATA.docs.length > 8) {
-    const select = make("select", { "aria-label": "Text" });
-    DATA.docs.forEach((doc, index) => select.append(make("option", { value: index }, `${index + 1}. ${title(doc, index).slice(0, 110)}`)));
-    select.addEventListener("change", () => choose({ doc: Number(select.value) }));
-    box.append(select);
-    return;
-  }
-  DATA.docs.forEach((doc, index) => {
-    const button = make("button", { type: "button", title: title(doc, index) }, title(doc, index));
-    button.addEventListener("click", () => choose({ doc: index }));
-    box.append(button);
-  });
 }
 
 function listGraphs() {
@@ -160,23 +134,16 @@ function listen() {
 
 // --- Theme and address --------------------------------------------------------------------------------------------------
 
-const isDark = () => document.documentElement.dataset.theme === "dark";
-
 function setTheme(theme) {
   state.theme = theme;
-  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-  byId("theme").querySelector("span").textContent = dark ? "Light" : "Dark";
+  showTheme(theme);
 }
 
 // #text=2&graph=left-1-3&threshold=0.2&sources=all&word=6&layout=column&theme=dark : each part may be left out.
 function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const number = (name, low, high) => {
-    const value = Number(given.get(name));
-    return Number.isInteger(value) && value >= low && value <= high ? value : null;
-  };
-  const oneOf = (name, known) => (known.includes(given.get(name)) ? given.get(name) : null);
+  const given = readParts();
+  const number = (name, low, high) => numberPart(given, name, low, high);
+  const oneOf = (name, known) => knownPart(given, name, known);
   const weight = Math.round(100 * Number(given.get("threshold"))) * 10;
   state.doc = (number("text", 1, DATA.docs.length) ?? 1) - 1;
   state.graph = Math.max(0, DATA.graphs.findIndex((graph) => graph.id === given.get("graph")));
@@ -189,7 +156,7 @@ function readAddress() {
 }
 
 function writeAddress() {
-  const parts = {
+  writeParts({
     text: state.doc ? state.doc + 1 : null,
     graph: state.graph ? DATA.graphs[state.graph].id : null,
     threshold: state.threshold === DATA.threshold ? null : decimals(state.threshold),
@@ -197,14 +164,12 @@ function writeAddress() {
     word: state.word === null ? null : state.word + 1,
     layout: state.layout,
     theme: state.theme,
-  };
-  const given = new URLSearchParams(Object.entries(parts).filter(([, value]) => value !== null));
-  history.replaceState(null, "", "#" + given);
+  });
 }
 
 byId("title").textContent = DATA.title;
 byId("subtitle").textContent = DATA.subtitle;
-listDocs();
+listChoices(DATA.docs.map((doc) => doc.name || doc.words.join(" ")), (doc) => choose({ doc }));
 listGraphs();
 readAddress();
 listen();
