@@ -74,9 +74,8 @@ class ElmoEvaluation:
 class ElmoObjective(Objective):
     """Train a `BiLM` on sentences; see `Objective` for the arguments.
 
-    RAISES: ValueError G146 if [model] sets what the corpus decides, G150 if the vocabulary is no soft-max's, G306 if
-        the batch does not divide among the processes, G155 for negatives without a full soft-max; else as `ElmoConfig`,
-        `SentenceCorpus` and `build_section`.
+    RAISES: ValueError G146 if [model] sets what the corpus decides, G155 for negatives without a full soft-max, G306
+        if the batch does not divide among the processes; else as `ElmoConfig`, `SentenceCorpus` and `build_section`.
     """
 
     kind = "elmo"
@@ -178,9 +177,11 @@ class ElmoLoss(nn.Module):
 
 def _new_model(section: Any, corpus: SentenceCorpus) -> BiLM:
     """The model of the [model] section for the words and characters of a corpus."""
-    if isinstance(section, Mapping) and {"vocab_size", "n_characters"} & set(section):
-        raise ValueError(Errors.G146)
-    values = {**section, "vocab_size": corpus.n_words} if isinstance(section, Mapping) else section
+    given = section if isinstance(section, Mapping) else {}
+    for name in ("vocab_size", "n_characters"):
+        if name in given:
+            raise ValueError(Errors.G146.format(name=name))
+    values = {**given, "vocab_size": corpus.n_words} if given else section
     config = build_section(ElmoConfig, name="model", values=values)
     indexer: Indexer = corpus.indexer
     if config.token_encoder == "characters":

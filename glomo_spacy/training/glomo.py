@@ -151,7 +151,7 @@ class GlomoObjective(Objective):
     def _model_config(self, section: Any, *, vocab_size: int) -> GlomoConfig:
         values = {**section, "vocab_size": vocab_size} if isinstance(section, Mapping) else section
         if isinstance(section, Mapping) and "vocab_size" in section:
-            raise ValueError(Errors.G146)
+            raise ValueError(Errors.G146.format(name="vocab_size"))
         return build_section(GlomoConfig, name="model", values=values)
 
     def _negative_sampler(self, counts: Iterable[int]) -> Optional["NegativeSampler"]:

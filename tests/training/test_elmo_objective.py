@@ -5,16 +5,206 @@ import math
 import pytest
 import torch
 
+from glomo_spacy.corpora import EvalStreams, SentenceCorpus, SentenceStreams
+from glomo_spacy.evaluation.bilm import held_out_perplexity
+from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.elmo.losses import window_losses
+from glomo_spacy.models.elmo.softmax import Negatives, log_expected_counts
 from glomo_spacy.training.elmo_batches import unpack
 from glomo_spacy.training.loop import pretrain
 from glomo_spacy.training.objectives import build_objective
+from glomo_spacy.training.sampling import LogUniformSampler
+
+CPU = torch.device("cpu")
 
 
-def test_a_run_learns_both_directions(tiny_elmo):
-    result = pretrain(tiny_elmo(pretraining__max_steps=150, pretraining__evaluate_every=150))
-    # Knowing nothing costs log 43 = 3.76; counts alone cost about 3.4.
-    assert result["loss_forward"] < 2.9
-    assert result["loss_backward"] < 3.2
+def take(objective, n_directions=2, has_negatives=True):
+    return unpack(next(objective.batches), n_directions=n_directions, has_negatives=has_negatives)
+
+
+def test_a_run_learns_both_directions_and_its_checkpoint_gives_vectors(tiny_elmo, tmp_path):
+    result = pretrain(
+        tiny_elmo(
+            pretraining__max_steps=120,
+            pretraining__evaluate_every=120,
+            pretraining__optimizer__learn_rate=0.03,
+            pretraining__objective__n_negatives=None,
+        )
+    )
+    # Knowing nothing costs log 43 = 3.76, counts alone cost 3.5.
+    assert result["loss_forward"] < 3.25
+    assert result["loss_backward"] < 3.25
     assert result["loss"] == pytest.approx((result["loss_forward"] + result["loss_backward"]) / 2)
     assert result["perplexity"] == pytest.approx(math.exp(result["loss"]))
+    model = load_checkpoint(tmp_path / "run" / "model-best")
+    assert [layers.shape for layers in model.layers([["a0", "new"], ["b1"]])] == [(3, 2, 32), (3, 1, 32)]
+
+
+def test_a_batch_spells_each_word_once_and_predicts_unknown_words_as_one(tiny_elmo, sentences):
+    objective = build_objective(tiny_elmo(), seed=1)
+    corpus = SentenceCorpus(sentences)
+    expected = next(SentenceStreams(corpus, batch_size=4, unroll=10, seed=1))
+    (windows, negatives) = take(objective)
+    spelled = objective.model.indexer.ids(corpus.types)[:, : windows.units.shape[1]].astype(int)
+    assert len(windows.units.unique(dim=0)) == len(windows.units)
+    for place, inputs in enumerate((expected.forward_inputs, expected.backward_inputs)):
+        assert torch.equal(windows.units[windows.words[place]], torch.from_numpy(spelled)[inputs])
+    assert int(expected.forward_targets.max()) >= corpus.n_words  # else this shows nothing
+    known = expected.forward_targets.where(expected.forward_targets < corpus.n_words, 2)
+    assert torch.equal(windows.targets[0], known)
+    assert len(negatives.ids.unique()) == 32
+
+
+def test_negatives_are_distinct_and_their_odds_are_as_stated():
+    sampler = LogUniformSampler(60, n_negatives=12)
+    generator = torch.Generator().manual_seed(0)
+    found, expected = torch.zeros(60), torch.zeros(60)
+    for _ in range(2000):
+        ids, n_draws = sampler.draw(generator)
+        assert ids.tolist() == sorted(set(ids.tolist()))
+        found[ids] += 1 / 2000
+        expected += log_expected_counts(torch.arange(60), n_draws, 60).exp() / 2000
+    # The number of draws is itself random, which the correction leaves out, as TensorFlow's does.
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
+    assert float(found[0]) > 0.9
+    assert float(found[59]) < 0.2
+    assert float(found.sum()) == pytest.approx(12)
+
+
+def test_with_every_word_drawn_the_sampled_loss_is_the_full_one(tiny_elmo):
+    full = build_objective(tiny_elmo(pretraining__objective__n_negatives=None), seed=1)
+    sampled = build_objective(tiny_elmo(pretraining__objective__n_negatives=5_000), seed=1)
+    sampled.model.load_state_dict(full.model.state_dict())
+    losses = [objective.loss(*next(objective.batches)).item() for objective in (full, sampled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_states_are_carried_from_window_to_window_without_gradients(tiny_elmo):
+    settings = {"corpora__batch_size": 1, "pretraining__objective__n_negatives": None}
+    objective = build_objective(tiny_elmo(**settings), seed=1)
+    twice = build_objective(tiny_elmo(corpora__unroll=20, **settings), seed=1)
+    twice.model.load_state_dict(objective.model.state_dict())
+    whole = twice.loss(*next(twice.batches)).item()
+    parts = [objective.loss(*next(objective.batches)).item() for _ in range(2)]
+    assert sum(parts) / 2 == pytest.approx(whole, rel=1e-5)
+    assert not any(part.requires_grad for direction in objective.loss.state for part in direction)
+
+
+def test_the_gradient_is_scaled_and_the_loss_is_not(tiny_elmo):
+    losses, gradients = [], []
+    for scale in (1.0, 20.0):
+        torch.manual_seed(0)
+        objective = build_objective(tiny_elmo(pretraining__objective__gradient_scale=scale), seed=1)
+        loss = objective.loss(*next(objective.batches))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(objective.model.softmax.bias.grad)
+    assert losses[0] == losses[1]
+    torch.testing.assert_close(gradients[1], 20 * gradients[0])
+
+
+def test_counts_give_the_first_biases(tiny_elmo, sentences):
+    corpus = SentenceCorpus(sentences)
+    softmax = build_objective(tiny_elmo(), seed=1).model.softmax
+    shares = softmax.bias.detach().exp()
+    assert float(shares.sum()) == pytest.approx(1)
+    counts = torch.from_numpy(corpus.counts)
+    torch.testing.assert_close(shares, ((counts + 1) / (counts.sum() + len(counts))).float())
+    published = build_objective(tiny_elmo(pretraining__objective__start_from_counts=False), seed=1).model.softmax
+    assert not published.bias.any()
+    assert published.weight.std().item() == pytest.approx(1 / 16**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("batch_size, unroll", [(4, 10), (4, 3), (1, 50)])
+def test_evaluation_scores_every_word_once_whatever_the_windows(batch_size, unroll, tiny_elmo):
+    overrides = {"pretraining__evaluation__batch_size": batch_size, "pretraining__evaluation__unroll": unroll}
+    objective = build_objective(tiny_elmo(**overrides), seed=1)
+    objective.loss.eval()
+    before = torch.get_rng_state()
+    measures = objective.evaluate(CPU)
+    dev = objective._dev_corpus
+    assert measures["n_targets"] == dev.n_predictions
+    assert measures["n_unknown"] == sum(int((sentence >= dev.n_words).sum()) for sentence in dev.documents())
+    if batch_size == 4:
+        torch.manual_seed(0)
+        reference = build_objective(tiny_elmo(pretraining__evaluation__unroll=1000), seed=1)
+        reference.model.load_state_dict(objective.model.state_dict())
+        reference.loss.eval()
+        assert measures["loss"] == pytest.approx(reference.evaluate(CPU)["loss"], rel=1e-5)
+    torch.set_rng_state(before)
+    next(objective.batches)
+    assert objective.evaluate(CPU) == measures
+
+
+def test_processes_share_the_rows_and_sum_to_the_whole(tiny_elmo, monkeypatch):
+    objective = build_objective(tiny_elmo(), seed=1)
+    objective.loss.eval()
+    batches = list(EvalStreams(objective._dev_corpus, batch_size=4, unroll=10))
+    parts, whole = [], []
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: parts.append(sums.clone()))
+    for rank in (0, 1):
+        held_out_perplexity(objective.model, batches, objective._maker, device=CPU, rank=rank, world_size=2)
+    monkeypatch.setattr("glomo_spacy.evaluation.bilm._summary", lambda sums: whole.append(sums))
+    held_out_perplexity(objective.model, batches, objective._maker, device=CPU)
+    torch.testing.assert_close(parts[0] + parts[1], torch.tensor(whole[0], dtype=torch.float64))
+
+
+def test_a_forward_only_model_has_one_loss(tiny_elmo):
+    result = pretrain(tiny_elmo(model__directions="forward"))
+    assert result["loss"] == result["loss_forward"]
+    assert (result["loss_backward"], result["perplexity_backward"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"model__softmax": "adaptive", "model__adaptive_cutoffs": [10, 25]},
+        {"pretraining__objective__n_negatives": None},
+        {"model__token_encoder": "words"},
+        {"model__dropout": 0.3, "system__precision": "bf16-mixed"},
+    ],
+    ids=["adaptive", "full", "words", "bfloat16"],
+)
+def test_every_variant_trains(overrides, tiny_elmo):
+    if overrides.get("model__softmax") == "adaptive":
+        overrides = {**overrides, "pretraining__objective__n_negatives": None}
+    result = pretrain(tiny_elmo(pretraining__max_steps=30, pretraining__evaluate_every=15, **overrides))
+    assert result["loss"] < 3.9
+    assert result["train_loss"] < 3.9
+
+
+def test_negatives_need_a_full_softmax(tiny_elmo):
+    with pytest.raises(ValueError, match=r"\[G155\] Negatives need model.softmax = \"full\", but it is 'adaptive'"):
+        build_objective(tiny_elmo(model__softmax="adaptive", model__adaptive_cutoffs=[9]), seed=1)
+
+
+def test_a_model_without_a_softmax_cannot_be_scored(tiny_elmo):
+    objective = build_objective(tiny_elmo(), seed=1)
+    windows, _ = take(objective)
+    objective.model.softmax = None
+    with pytest.raises(ValueError, match=r"\[G154\] The model has no soft-max"):
+        window_losses(objective.model, windows)
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "n_characters"])
+def test_the_corpus_decides_what_the_model_reads_and_predicts(name, tiny_elmo):
+    with pytest.raises(ValueError, match=rf"\[G146\] \[model\] must not set {name}: the prepared corpus decides it"):
+        build_objective(tiny_elmo(**{f"model__{name}": 60}), seed=1)
+
+
+def test_a_batch_must_divide_among_the_processes(tiny_elmo):
+    with pytest.raises(ValueError, match=r"\[G306\] corpora.batch_size \(4\) must be divisible by .* \(3\)"):
+        build_objective(tiny_elmo(), seed=1, world_size=3)
+
+
+def test_a_corpus_of_documents_is_refused(tiny_elmo, corpus):
+    with pytest.raises(ValueError, match=r"\[G920\]"):
+        build_objective(tiny_elmo(paths__corpus=str(corpus)), seed=1)
+
+
+def test_negatives_come_from_one_generator_on_all_processes(tiny_elmo):
+    first, second = (build_objective(tiny_elmo(), seed=1, rank=rank, world_size=2) for rank in (0, 1))
+    (windows, negatives), (others, same) = take(first), take(second)
+    assert isinstance(negatives, Negatives)
+    assert torch.equal(negatives.ids, same.ids)
+    assert windows.words[0].shape == others.words[0].shape == (2, 10)
