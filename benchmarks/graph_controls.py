@@ -12,8 +12,9 @@ Variants, alike in everything but the graphs:
 Each is trained with each seed on equal tokens. With `--equal-time`, `learned` is trained again on as many tokens as it
 manages in the time that a control needs for all of them (they cost the same: the median of their speeds counts). The
 speeds are measured side by side, in processor time, before anything is trained.
-Runs that are finished are not run again and runs that were interrupted go on. Prints a Markdown table of the exact
-held-out loss in nats per target, mean and standard deviation over seeds, and writes it with all figures to OUTPUT.
+Runs that are finished are not run again and runs that were interrupted go on. Prints two Markdown tables: the exact
+held-out loss in nats per target, and what each control loses to `learned` on the same seed, since a seed also decides
+which part of the text is read. Means and standard deviations over seeds. All figures go to OUTPUT.
 """
 
 import argparse
@@ -108,6 +109,25 @@ def table(results: Sequence[Dict[str, Any]], speeds: Dict[str, float]) -> str:
     return "\n".join(lines)
 
 
+def differences(results: Sequence[Dict[str, Any]], *, tokens: int) -> str:
+    """Markdown: control minus learned on the same seed; `learned` with all tokens, and with as much time."""
+    losses = {(row["variant"], row["tokens"] >= tokens, row["seed"]): row["loss"] for row in results}
+    lines = ["| control | loses at equal tokens | at equal time | seeds |", "|---|---|---|---|"]
+    for variant in VARIANTS[1:]:
+        seeds = [seed for seed in sorted({row["seed"] for row in results}) if (variant, True, seed) in losses]
+        cells = []
+        for is_whole in (True, False):
+            gaps = [
+                losses[variant, True, seed] - losses["learned", is_whole, seed]
+                for seed in seeds
+                if ("learned", is_whole, seed) in losses
+            ]
+            deviation = statistics.stdev(gaps) if len(gaps) > 1 else float("nan")
+            cells.append(f"{statistics.mean(gaps):+.4f} ± {deviation:.4f}" if gaps else "not run")
+        lines.append(f"| {variant} | {cells[0]} | {cells[1]} | {len(seeds)} |")
+    return "\n".join(lines)
+
+
 def _evaluations(log: Path) -> List[Dict[str, Any]]:
     lines = [json.loads(line) for line in log.read_text(encoding="utf8").splitlines()] if log.exists() else []
     return [line for line in lines if line.get("event") == "evaluation"]
@@ -145,7 +165,7 @@ def main() -> None:
     with ThreadPoolExecutor(arguments.workers) as pool:
         settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
         results = list(pool.map(lambda run: train(run, **settings), runs))
-    text = table(results, speeds)
+    text = f"{table(results, speeds)}\n\n{differences(results, tokens=arguments.tokens)}"
     (arguments.output / "results.json").write_text(json.dumps({"speeds": speeds, "runs": results}, indent=2))
     (arguments.output / "results.md").write_text(text + "\n")
     print(text)
