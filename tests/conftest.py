@@ -13,6 +13,10 @@ import numpy
 import pytest
 import torch
 
+from glomo_spacy.indexers import CharIndexer
+from glomo_spacy.models import save_checkpoint
+from glomo_spacy.models.elmo import BiLM, ElmoConfig
+
 torch.set_num_threads(1)
 
 
@@ -21,6 +25,20 @@ def _seed_everything() -> None:
     random.seed(0)
     numpy.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def elmo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A biLM small enough for every test: two layers, width 8, random weights in half precision, far from symmetric."""
+    torch.manual_seed(0)
+    filters = ((1, 4), (2, 4), (3, 8))
+    config = ElmoConfig(char_width=4, filters=filters, n_highway=1, projection_width=4, cell_width=8)
+    model = BiLM(config)
+    for parameter in model.parameters():
+        parameter.data.mul_(3.0)
+    directory = tmp_path_factory.mktemp("elmo") / "tiny"
+    save_checkpoint(directory, model, indexer=CharIndexer().config, vocab=None, meta={}, dtype=torch.float16)
+    return str(directory)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

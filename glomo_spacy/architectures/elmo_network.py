@@ -180,7 +180,7 @@ def _build_mix(settings: ElmoSettings, n_layers: int, state: Dict[str, Tensor]) 
     mix = ScalarMix(n_layers, layer_norm=False, l2=settings.l2, active=active)
     if state:
         mix.load_state_dict(state)
-    return mix.requires_grad_(settings.layers == "mixed")
+    return mix.requires_grad_(settings.layers == "mixed").eval()
 
 
 def _held_together(windows: Sequence[Window]) -> Iterator[List[Window]]:
