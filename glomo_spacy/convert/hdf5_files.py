@@ -79,8 +79,9 @@ def check_arrays(arrays: Dict[str, StoredArray], *, path: PathLike) -> None:
         claims to be larger than the file.
     """
     for name, array in arrays.items():
-        if array.dtype not in ("float32", ">f4"):
-            raise ValueError(Errors.G211.format(path=path, name=name, found=array.dtype))
+        if array.dtype not in ("float32", ">f4") or 0 in array.shape:
+            found = f"{array.dtype} of shape {array.shape}"
+            raise ValueError(Errors.G211.format(path=path, name=name, found=found))
         if array.storage is not None:
             raise ValueError(Errors.G212.format(path=path, name=name, found=array.storage))
     claimed, size = sum(array.n_bytes for array in arrays.values()), Path(path).stat().st_size
@@ -149,8 +150,8 @@ def _as_text(key: Union[str, bytes]) -> str:
 
 def _describe(dataset: Any) -> StoredArray:
     shape = dataset.shape
-    if shape is None or 0 in shape:
-        return StoredArray(shape or (), "an empty array", 0, None)
+    if shape is None:
+        return StoredArray((), "nothing", 0, None)
     try:
         dtype = dataset.dtype
     except TypeError as error:  # numpy has no such type

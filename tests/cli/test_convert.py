@@ -1,14 +1,18 @@
 """The command `convert`, as a user runs it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from glomo_spacy.cli._app import app
-from glomo_spacy.models import read_checkpoint
+from glomo_spacy.indexers import CharIndexer
+from glomo_spacy.models import read_checkpoint, save_checkpoint
+from glomo_spacy.models.elmo import BiLM, ElmoConfig
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "glomo" / "state_dict.pt"
+BILM = Path(__file__).parents[1] / "fixtures" / "elmo" / "bilm_tf"
 
 
 def run(*args: str) -> tuple[int, str]:
@@ -49,6 +53,22 @@ def test_convert_reads_a_vocabulary_file(tmp_path: Path) -> None:
         (("--from", "glomo", "--heads", "5", "--sparsity", "relu"), "[G225] 5 heads do not divide"),
         (("--from", "glomo", "--heads", "4", "--sparsity", "none"), "[G100] sparsity = 'none'"),
         (("--from", "glomo", "--heads", "4", "--sparsity", "relu", "--vocab", "absent.txt"), "[G206] absent.txt"),
+        (("--from", "glomo", "--sparsity", "relu"), "[G234] --from glomo needs --heads"),
+        (("--from", "glomo"), "[G234] --from glomo needs --heads, --sparsity"),
+        ((), "[G232] Say once what to make: --from glomo or --from bilm"),
+        (("--from", "bilm", "--export"), "Found: --from bilm and --export."),
+        (("--to", "elsewhere"), "[G100] --to = 'elsewhere' is not available. Choose one of: bilm"),
+        (
+            ("--to", "bilm", "--heads", "4"),
+            "[G233] --heads cannot be used with --to bilm. It takes: no further options",
+        ),
+        (("--from", "bilm", "--dtype", "float16", "--top-k-rate", "2"), "[G233] --dtype, --top-k-rate cannot be used"),
+        (("--export", "--options", "options.json"), "with --export. It takes: --dtype."),
+        (("--export", "--dtype", "int8"), "[G100] --dtype = 'int8'"),
+        (("--from", "bilm"), "[G219]"),
+        (("--from", "bilm", "--options", str(BILM / "options.json")), "[G209]"),
+        (("--export",), "[G200]"),
+        (("--to", "bilm"), "[G200]"),
     ],
 )
 def test_convert_exits_with_one_line_for_a_bad_option(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
@@ -57,3 +77,35 @@ def test_convert_exits_with_one_line_for_a_bad_option(options: tuple[str, ...], 
     assert message in output
     assert "Traceback" not in output
     assert not (tmp_path / "out").exists()
+
+
+def test_bilm_goes_in_and_out(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    shutil.copyfile(BILM / "options.json", tmp_path / "elsewhere.json")
+    options = ("--from", "bilm", "--options", str(tmp_path / "elsewhere.json"))
+    code, output = run(str(BILM / "weights.hdf5"), str(tmp_path / "ours"), *options)
+    assert code == 0, output
+    assert "105,120 weights, reads characters, 2 layers of 64 cells and 16 outputs, both directions" in output
+    code, output = run(str(tmp_path / "ours"), str(tmp_path / "theirs"), "--to", "bilm")
+    assert code == 0, output
+    assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["options.json", "weights.hdf5"]
+
+
+def test_vocabulary_that_a_bilm_does_not_need_is_said_to_be_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    (tmp_path / "words.txt").write_text("any\n", encoding="utf8")
+    options = ("--from", "bilm", "--vocab", str(tmp_path / "words.txt"))
+    code, output = run(str(BILM / "weights.hdf5"), str(tmp_path / "ours"), *options)
+    assert code == 0, output
+    assert "words.txt. The model reads characters and needs no list of words." in output
+
+
+def test_export_says_what_it_left_out(tmp_path: Path) -> None:
+    words = ["<S>", "</S>", "<UNK>"]
+    sizes = {"char_width": 2, "filters": ((1, 2),), "n_highway": 0, "projection_width": 3, "cell_width": 4}
+    model = BiLM(ElmoConfig(**sizes, softmax="full", vocab_size=3))  # type: ignore[arg-type]
+    save_checkpoint(tmp_path / "whole", model, indexer=CharIndexer().config, vocab=words, meta={})
+    code, output = run(str(tmp_path / "whole"), str(tmp_path / "small"), "--export", "--dtype", "float16")
+    assert code == 0, output
+    assert "Left out, as only training needs it: softmax.bias, softmax.weight" in output
+    assert not (tmp_path / "small" / "vocab.txt").exists()

@@ -1,7 +1,9 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any, Callable
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,6 +12,11 @@ from typer.testing import CliRunner
 from glomo_spacy.cli import app
 from glomo_spacy.cli.info import Report, info
 from glomo_spacy.corpora.raw_text import CorpusSettings, prepare_corpus
+from glomo_spacy.indexers import CharIndexer
+from glomo_spacy.models import save_checkpoint
+from glomo_spacy.models.elmo import BiLM, ElmoConfig
+
+BILM = Path(__file__).parents[1] / "fixtures" / "elmo" / "allennlp"
 
 
 @pytest.fixture
@@ -25,6 +32,11 @@ def corpus(tmp_path: Path) -> Path:
     settings = CorpusSettings(dev_documents=1)
     prepare_corpus([str(text)], tmp_path / "corpus", settings=settings)
     return tmp_path / "corpus"
+
+
+def open_hdf5(path: Path) -> Any:
+    """An HDF5 file to write or damage."""
+    return pytest.importorskip("h5py").File(path, "a")
 
 
 def run(path: object) -> tuple:
@@ -110,3 +122,132 @@ def test_another_folder_is_refused_and_checkpoints_in_it_are_named(checkpoint: P
 def test_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"\[G122\]"):
         info(str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def bilm(tmp_path: Path) -> Path:
+    """A folder with weights and options of a biLM, to damage."""
+    pytest.importorskip("h5py")
+    return Path(shutil.copytree(BILM, tmp_path / "bilm"))
+
+
+@pytest.mark.parametrize("name", ["weights.hdf5", "."])
+def test_weights_of_a_bilm_are_named_with_sizes(bilm: Path, name: str) -> None:
+    code, output = run(bilm / name)
+    assert code == 0, output
+    assert output.startswith(f"Weights of a biLM (bilm-tf): {bilm / 'weights.hdf5'}")
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in output.splitlines() if line.startswith("  ")}
+    assert (rows["lstm.dim"], rows["parameters"], rows["vectors"]) == ("64", "105,120", "32 in each of 3 layers")
+    assert rows["char_embed"] == "261 × 4, float32"
+    assert rows["file"].endswith("options.json")
+
+
+def test_weights_of_a_bilm_are_checked_also_without_options(bilm: Path) -> None:
+    (bilm / "options.json").unlink()
+    report = info(bilm / "weights.hdf5")
+    assert report.problems == []
+    assert report.sections["Options"] == [("file", "no options.json beside it")]
+    with open_hdf5(bilm / "weights.hdf5") as file:
+        del file["RNN_1/RNN/MultiRNNCell/Cell1"]
+    assert codes(info(bilm / "weights.hdf5")) == ["G213"]
+
+
+@pytest.mark.parametrize(
+    "change, code",
+    [
+        (lambda file: file.pop("RNN_0"), "G213"),
+        (lambda file: file["char_embed"].__setitem__(5, float("nan")), "G216"),
+        (lambda file: file.pop("CNN_high_1"), "G214"),
+    ],
+)
+def test_what_is_wrong_with_a_bilm_is_listed(bilm: Path, change: Callable[[Any], Any], code: str) -> None:
+    with open_hdf5(bilm / "weights.hdf5") as file:
+        change(file)
+    report = info(bilm / "weights.hdf5")
+    assert codes(report) == [code]
+    assert report.title == "Weights of a biLM (bilm-tf)"
+    assert run(bilm / "weights.hdf5")[0] == 1
+
+
+def test_truncated_hdf5_is_named(bilm: Path) -> None:
+    weights = bilm / "weights.hdf5"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    assert codes(info(weights)) == ["G209"]
+
+
+def test_other_hdf5_is_listed_and_said_to_be_no_bilm(tmp_path: Path) -> None:
+    with open_hdf5(tmp_path / "other.h5") as file:
+        file["cats\x1b[31m"] = [1.0]
+    code, output = run(tmp_path / "other.h5")
+    assert code == 1
+    assert "\x1b" not in output
+    assert "[G213]" in output
+
+
+@pytest.mark.parametrize("is_ragged", [False, True])
+def test_vectors_of_sentences_are_named_with_their_sizes(tmp_path: Path, is_ragged: bool) -> None:
+    with open_hdf5(tmp_path / "vectors.hdf5") as file:
+        for number, n_tokens in enumerate((4, 0, 2)):
+            file[str(number)] = numpy.zeros((3, n_tokens, 8 + (is_ragged and number == 2)), "float32")
+    report = info(tmp_path / "vectors.hdf5")
+    assert report.title == "Vectors of sentences (bilm-tf's layout)"
+    assert ("sentences", "3") in report.sections["Vectors"]
+    assert ("tokens", "6") in report.sections["Vectors"]
+    assert ("each", "3 × tokens × 8, float32") in report.sections["Vectors"]
+    assert codes(report) == ["G236"] * is_ragged
+
+
+def test_vectors_of_words_are_named(tmp_path: Path) -> None:
+    with open_hdf5(tmp_path / "words.hdf5") as file:
+        file["embedding"] = numpy.zeros((7, 4), "float32")
+    report = info(tmp_path / "words.hdf5")
+    assert (report.title, report.problems) == ("Vectors of words (bilm-tf)", [])
+    assert report.sections["Arrays"] == [("embedding", "7 × 4, float32")]
+
+
+def test_options_are_named_with_the_size_they_describe(tmp_path: Path) -> None:
+    options = json.loads((BILM / "options.json").read_text(encoding="utf8"))
+    options["lstm"].update(dim=1024, projection_dim=128)
+    filters = [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256], [6, 512], [7, 1024]]
+    options["char_cnn"].update(n_highway=1, filters=filters, embedding={"dim": 16})
+    (tmp_path / "options.json").write_text(json.dumps(options), encoding="utf8")
+    report = info(tmp_path / "options.json")
+    assert (report.title, report.problems) == ("Options of a biLM", [])
+    assert ("parameters", "13,593,296 (the released size 'small')") in report.sections["Sizes"]
+
+
+@pytest.mark.parametrize("text, code", [("[]", "G217"), ('{"lstm": {}}', "G217"), ("{", "G217")])
+def test_what_is_wrong_with_options_is_listed(tmp_path: Path, text: str, code: str) -> None:
+    (tmp_path / "options.json").write_text(text, encoding="utf8")
+    assert codes(info(tmp_path / "options.json")) == [code]
+
+
+def test_options_of_impossible_size_cost_nothing(tmp_path: Path) -> None:
+    options = json.loads((BILM / "options.json").read_text(encoding="utf8"))
+    options["lstm"].update(dim=10**15, n_layers=10**12)
+    (tmp_path / "options.json").write_text(json.dumps(options), encoding="utf8")
+    assert info(tmp_path / "options.json").title == "Options of a biLM"
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(ValueError, match=r"\[G040\] .*nor a biLM's file \(\.hdf5, options\.json\)"):
+        info(tmp_path / "notes.txt")
+
+
+def test_a_checkpoint_that_reads_characters_says_so(tmp_path: Path) -> None:
+    model = BiLM(ElmoConfig(char_width=2, filters=((1, 2),), projection_width=3, cell_width=4))
+    save_checkpoint(tmp_path / "elmo", model, indexer=CharIndexer().config, vocab=None, meta={})
+    report = info(tmp_path / "elmo")
+    assert (report.title, report.problems) == ("Checkpoint of kind elmo", [])
+    assert ("vocabulary", "none: reads any word by its characters") in report.sections["Words"]
+
+
+def test_corpus_of_sentences_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("The cat sat.\nIt slept.\n\nShe won two prizes.\n")
+    arguments = [str(tmp_path / "text.txt"), str(tmp_path / "corpus"), "--format", "sentences", "--dev-documents", "1"]
+    prepared = CliRunner().invoke(app, ["prepare", *arguments])
+    assert prepared.exit_code == 0, prepared.output
+    report = info(tmp_path / "corpus")
+    assert report.problems == []
+    assert "sentences" in dict(report.sections["Splits"])["train"]
