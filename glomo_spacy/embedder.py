@@ -59,7 +59,7 @@ class Embedder:
         """
         sentences = [_checked(sentence, place) for place, sentence in enumerate(token_lists)]
         self.check_layer(layer)
-        return [self._pick(array, layer) for array in self.model.layers(sentences, state=self.state)]
+        return [self.pick(array, layer) for array in self.model.layers(sentences, state=self.state)]
 
     def stream(
         self, token_lists: Iterable[Sequence[str]], *, layer: Layer = None, chunk_tokens: int = CHUNK_TOKENS
@@ -74,7 +74,7 @@ class Embedder:
         self.check_layer(layer)
         for chunk in self._chunks(token_lists, chunk_tokens=chunk_tokens):
             for array in self.model.layers(chunk, state=self.state):
-                yield self._pick(array, layer)
+                yield self.pick(array, layer)
 
     def reset(self) -> None:
         """Forget the states that were carried, and the vectors of words seen so far."""
@@ -101,7 +101,14 @@ class Embedder:
         options = f"0 (words without context) to {self.n_layers - 1}, -1 (the topmost), mean, or None for all"
         raise ValueError(Errors.G100.format(name="layer", value=layer, options=options))
 
-    def _pick(self, array: "Floats", layer: Layer) -> "Floats":
+    @staticmethod
+    def pick(array: "Floats", layer: Layer) -> "Floats":
+        """One layer of all, or their mean.
+
+        array (Floats): Shape: (layers, tokens, width).
+        layer (Layer): As for `encode`.
+        RETURNS (Floats): Shape: (tokens, width); for None the array itself.
+        """
         if layer is None:
             return array
         picked: Floats = array.mean(axis=0) if layer == "mean" else array[layer]

@@ -54,7 +54,7 @@ class Errors(metaclass=_WithCodes):
     G049 = "--part = {value!r} must name one part of several, such as 2/8: from 1/8 to 8/8."
     G050 = "{path} exists and holds no features, so it is left as it is. Choose another place."
     G051 = "A process that extracted features ended with {code}. It may have run out of memory: use fewer processes (-p) or smaller --shard-tokens. Finished shards are kept; run the same command again."
-    G052 = "{word!r} is in no sentence of {place}. A word is compared with whole tokens, in any casing."
+    G052 = "{word!r} does not stand in {place}. Give a whole token; casing does not matter."
     G053 = "{path} lacks {n_missing} of {n_shards} shards. Finish it: run the same extract command again."
     G054 = "There are no words to show. Give at least one sentence."
     G055 = "{name} must be {expected}, but there are {found}."
@@ -209,6 +209,8 @@ class Errors(metaclass=_WithCodes):
         "The held-out text of {corpus} gives no target: no document is longer than {dec_len} tokens. Prepare more text."
     )
     G316 = "{path} was trained with other words than those of {corpus}. Prepare the text with --vocab {path}/vocab.txt."
+    G317 = "{path} is a GLoMo model, which is measured on one directory written by prepare, but got: {text}."
+    G318 = "There are no words to predict in: {text}."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

@@ -24,6 +24,7 @@ COMMANDS = {
     "prepare": "glomo_spacy.cli.prepare:prepare_cli",
     "pretrain": "glomo_spacy.cli.pretrain:pretrain_cli",
     "evaluate-lm": "glomo_spacy.cli.evaluate_lm:evaluate_lm_cli",
+    "similar": "glomo_spacy.cli.similar:similar_cli",
     "map": "glomo_spacy.cli.map:map_cli",
     "extract": "glomo_spacy.cli.extract:extract_cli",
     "convert": "glomo_spacy.cli.convert:convert_cli",
