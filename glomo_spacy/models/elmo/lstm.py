@@ -16,12 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..derived import Derived
 from ..precision import product_dtype
 from .packing import Packing
-from .recurrence import Settings, Weights, prepare, recur, run
+from .recurrence import Prepared, Settings, Weights, prepare, recur, run
 
 if TYPE_CHECKING:
     from .config import ElmoConfig
+
+ROWS = 32  # a usual batch; weights are laid out for it once, and as fast with any other number of rows
 
 
 class State(NamedTuple):
@@ -57,6 +60,7 @@ class ProjectedLSTM(nn.Module):
         self.hidden_weight = nn.Parameter(torch.empty(4 * cell, width))
         self.bias = nn.Parameter(torch.zeros(4 * cell))
         self.projection = nn.Parameter(torch.empty(width, cell))
+        self._prepared: Derived[Prepared] = Derived()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -78,7 +82,8 @@ class ProjectedLSTM(nn.Module):
         settings = Settings(self.cell_clip, self.proj_clip, self.forget_bias, product_dtype(self.bias))
         if torch.is_grad_enabled():
             return recur(inputs, hidden, cell, sizes, weights, settings)
-        return run(inputs, hidden, cell, sizes, prepare(weights, settings, rows=len(hidden)), settings)
+        prepared = self._prepared.get(self, settings, lambda: prepare(weights, settings, rows=ROWS))
+        return run(inputs, hidden, cell, sizes, prepared, settings)
 
 
 # A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.

@@ -1,7 +1,7 @@
 """Token vectors of words seen before, so that the character network runs once per word.
 
-The network takes most of a small model's time, and running text repeats its words. The cache watches the parameters it
-was filled from: it empties itself when they change, even where an optimiser writes behind torch's back.
+The network takes most of a small model's time, and running text repeats its words. The cache empties itself when the
+parameters change that it was filled from.
 """
 
 from threading import Lock
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..derived import ParameterWatch
+
 MAX_WORDS = 1 << 16
 _FIRST_ROWS = 1 << 10
-_PROBED = 1 << 10  # numbers of a parameter that are compared at each call
 
 Encode = Callable[[List[str]], Tensor]
 
@@ -47,7 +48,7 @@ class WordCache:
         self._last_used = np.zeros(0, dtype=np.int64)  # by row: in which call
         self._n_calls = 0
         self._table: Optional[Tensor] = None
-        self._source: Optional[_Source] = None
+        self._source: Optional[ParameterWatch] = None
 
     def vectors(self, words: Sequence[str], encoder: nn.Module, encode: Encode) -> Tensor:
         """Look words up and encode those that are not there.
@@ -62,7 +63,7 @@ class WordCache:
         with self._lock:
             if self._source is None or not self._source.is_unchanged(encoder):
                 self.clear()
-                self._source = _Source(encoder)
+                self._source = ParameterWatch(encoder)
             source, known, found = self._source, *self._look_up(words)
         missing = [word for word, is_known in zip(words, known) if not is_known]
         if not missing and found is not None:
@@ -123,44 +124,3 @@ class WordCache:
         if self._table is not None:
             table[:n_rows] = self._table
         self._table = table
-
-
-class _Source:
-    """The parameters a cache was filled from, as far as needed to notice a change.
-
-    Where they live and torch's count of changes tell most of it. An optimiser of Thinc, and whoever writes to
-    `parameter.data`, leave both as they are, so some numbers of each parameter are compared as well; and all of them
-    from the moment there are gradients, because then something is being trained.
-    """
-
-    def __init__(self, encoder: nn.Module) -> None:
-        self._marks = _marks(encoder)
-        self._probe = _probe(encoder)
-        self._copy = [parameter.detach().clone() for parameter in encoder.parameters()] if _is_trained(encoder) else []
-
-    def is_unchanged(self, encoder: nn.Module) -> bool:
-        """Whether the vectors in the cache are still those of this encoder."""
-        if _marks(encoder) != self._marks or not torch.equal(_probe(encoder), self._probe):
-            return False
-        if not _is_trained(encoder):
-            return True
-        # Without a copy the first gradients have come since the cache was filled.
-        return bool(self._copy) and all(map(torch.equal, self._copy, encoder.parameters()))
-
-
-def _marks(encoder: nn.Module) -> List[Any]:
-    """Where each parameter lives, how often torch has seen it change, and the precision it is used in."""
-    parameters = list(encoder.parameters())
-    device = parameters[0].device.type if parameters else "cpu"
-    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    return [precision, *((each.data_ptr(), each._version, each.dtype, each.device) for each in parameters)]
-
-
-def _probe(encoder: nn.Module) -> Tensor:
-    """Some numbers of each parameter, evenly spread."""
-    flat = [parameter.detach().reshape(-1) for parameter in encoder.parameters()]
-    return torch.cat([values[:: max(len(values) // _PROBED, 1)] for values in flat]) if flat else torch.empty(0)
-
-
-def _is_trained(encoder: nn.Module) -> bool:
-    return any(parameter.grad is not None for parameter in encoder.parameters())
