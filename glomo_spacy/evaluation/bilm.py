@@ -37,18 +37,20 @@ def held_out_perplexity(
     rank, world_size (int): Each process takes its share of the rows; sums are added over all.
     RETURNS (Dict[str, Any]): `loss` in nats per word, mean of the directions, and `perplexity`, its exponential;
         `loss_forward`, `perplexity_forward`, `loss_backward`, `perplexity_backward`, the latter two None in a
-        forward-only model; `n_targets` per direction and `n_unknown`, those of them that count as `<UNK>`.
+        forward-only model; `n_targets` per direction, `n_tokens`, those that are not the end of a sentence, `n_unknown`
+        and `unknown_rate`, how many and which share of the tokens count as `<UNK>`.
     """
     n_directions = 2 if model.config.directions == "both" else 1
-    sums = torch.zeros(n_directions + 2, dtype=torch.float64)  # losses of each direction, targets, unknown targets
+    sums = torch.zeros(n_directions + 3, dtype=torch.float64)  # losses of each direction, targets, ends, unknown words
     state = None
     for *ids, mask in batches:
         own = [part[rank::world_size] for part in (*ids, mask)]
         windows = maker.windows(own[0 : 2 * n_directions : 2], own[1 : 2 * n_directions : 2])
         losses, state = window_losses(model, windows.to(device), state=state, mask=own[-1].to(device))
         real = own[-1]
-        is_unknown = (windows.targets[0] == maker.unknown_id) & real
-        sums += torch.stack([*(loss.cpu()[real].double().sum() for loss in losses), real.sum(), is_unknown.sum()])
+        words = windows.targets[0][real]
+        counts = [len(words), int((words == maker.end_id).sum()), int((words == maker.unknown_id).sum())]
+        sums += torch.tensor([float(loss.cpu()[real].double().sum()) for loss in losses] + counts, dtype=torch.float64)
     if world_size > 1:
         sums = sums.to(device)
         torch.distributed.all_reduce(sums)
@@ -56,7 +58,7 @@ def held_out_perplexity(
 
 
 def _summary(sums: list[float]) -> Dict[str, Any]:
-    *totals, n_targets, n_unknown = sums
+    *totals, n_targets, n_ends, n_unknown = sums
     losses = [total / n_targets if n_targets else math.nan for total in totals]
     mean = sum(losses) / len(losses)
     return {
@@ -67,7 +69,9 @@ def _summary(sums: list[float]) -> Dict[str, Any]:
         "loss_backward": losses[1] if len(losses) > 1 else None,
         "perplexity_backward": _perplexity(losses[1]) if len(losses) > 1 else None,
         "n_targets": int(n_targets),
+        "n_tokens": int(n_targets - n_ends),
         "n_unknown": int(n_unknown),
+        "unknown_rate": n_unknown / (n_targets - n_ends) if n_targets > n_ends else 0.0,
     }
 
 

@@ -98,7 +98,7 @@ class ElmoObjective(Objective):
         self.model = _new_model(config.get("model"), corpus)
         indexer = cast(Indexer, self.model.indexer)
         self.indexer = indexer.config
-        self._maker = WindowMaker(corpus.types, n_words=corpus.n_words, indexer=indexer)
+        self._maker = WindowMaker(corpus.types, words=corpus.words, indexer=indexer)
         softmax = self.model.softmax
         if settings.start_from_counts and isinstance(softmax, FullSoftmax):
             softmax.start_from_counts(torch.from_numpy(corpus.counts))

@@ -32,14 +32,16 @@ class Windows(NamedTuple):
 class WindowMaker:
     """Turn ids of word types into what a biLM reads and predicts.
 
-    types (Sequence[str]): Every word of the text, once; the first `n_words` are the soft-max's vocabulary. They are all
-        spelled here: 100 bytes a word.
-    n_words (int): Words that can be predicted; a later one counts as `<UNK>`, but keeps its own spelling.
+    types (Sequence[str]): Every word of the text, once, after `<S>`, `</S>` and `<UNK>`. They are all spelled here: 100
+        bytes a word.
+    words (Sequence[str]): The soft-max's vocabulary. Other types count as `<UNK>` there, but keep their own spelling.
     indexer (Indexer): Of the model: how its token encoder reads words.
+    RAISES: ValueError G016 for a vocabulary without the specials.
     """
 
-    def __init__(self, types: Sequence[str], *, n_words: int, indexer: Indexer) -> None:
-        self.n_words, self.unknown_id = n_words, VocabularyIndexer.unknown_id
+    def __init__(self, types: Sequence[str], *, words: Sequence[str], indexer: Indexer) -> None:
+        self.end_id, self.unknown_id = VocabularyIndexer.end_sentence, VocabularyIndexer.unknown_id
+        self._targets = torch.from_numpy(VocabularyIndexer(words).ids(types))  # (types,)
         self._table: npt.NDArray[Any] = indexer.ids(types)  # (types, max_characters) or (types,)
         self._lengths: Optional[npt.NDArray[np.int64]] = None
         if isinstance(indexer, CharIndexer):
@@ -53,8 +55,7 @@ class WindowMaker:
         """
         types, places = np.unique(torch.stack(list(inputs)).numpy(), return_inverse=True)
         words = torch.from_numpy(places.reshape(len(inputs), *inputs[0].shape))
-        known = [ids.masked_fill(ids >= self.n_words, self.unknown_id) for ids in targets]
-        return Windows(list(words), known, self._units(types))
+        return Windows(list(words), [self._targets[ids] for ids in targets], self._units(types))
 
     def _units(self, types: npt.NDArray[np.int64]) -> Tensor:
         units = self._table[types]  # (types, max_characters) or (types,)
