@@ -120,7 +120,9 @@ def rows_and_layers(model: FeatureModel, docs: Sequence[Doc]) -> Tuple[DocRows, 
 
 def forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocRows, DocBackprop]:
     """Vectors of all tokens; the gradient reaches w and gamma, and the biLM if it is trainable."""
-    network = elmo_network(model)
+    network, shim = elmo_network(model), cast(PretrainedShim, model.shims[0])
+    if is_train:
+        shim.begin_pass()
     rows = network.rows(docs, is_train=is_train)  # (tokens, width)
     if is_train:
         rows = F.dropout(rows, model.attrs["dropout_rate"])
@@ -129,6 +131,7 @@ def forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocRo
         if rows.requires_grad:
             gradient = xp2torch(model.ops.flatten(d_rows), device=rows.device)
             ((rows * gradient).sum() + network.mix.penalty()).backward()
+        shim.end_pass()
         return []
 
     return _by_doc(rows.detach(), docs), backprop

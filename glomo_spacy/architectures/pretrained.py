@@ -160,19 +160,38 @@ def packaged_names() -> List[str]:
 class PretrainedShim(PyTorchShim):
     """Holds a `PretrainedNetwork` inside a Thinc model, which stores, copies and moves it between devices.
 
+    `nlp.update` asks for the update of a tok2vec between its forward and its backward pass. Weights that change there
+    would spoil the gradients, so the update waits for the end of the backward pass.
+
     network (PretrainedNetwork): What it holds.
     """
 
     def __init__(self, network: PretrainedNetwork) -> None:
         super().__init__(network, serialize_model=PretrainedNetwork.to_bytes, deserialize_model=_restore)
+        self._is_between = False
+        self._waiting: Optional[Optimizer] = None
 
     @property
     def network(self) -> Any:
         """What it holds now: stored weights may have replaced what it began with."""
         return self._model
 
+    def begin_pass(self) -> None:
+        """A forward pass with gradients begins."""
+        self.end_pass()
+        self._is_between = True
+
+    def end_pass(self) -> None:
+        """Its backward pass has ended, or never comes."""
+        optimizer, self._waiting, self._is_between = self._waiting, None, False
+        if optimizer is not None:
+            self.finish_update(optimizer)
+
     def finish_update(self, optimizer: Optimizer) -> None:
         """Update what took a gradient, if anything did."""
+        if self._is_between:
+            self._waiting = optimizer
+            return
         super().finish_update(optimizer)
         # Thinc writes through numpy, which torch does not notice; whoever keeps results of the old weights must.
         increment_version([parameter for parameter in self._model.parameters() if parameter.requires_grad])

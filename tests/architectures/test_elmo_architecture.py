@@ -350,6 +350,32 @@ def test_a_trained_bilm_never_answers_from_vectors_of_its_old_weights(elmo_check
         assert np.abs(seen[-1] - seen[-2]).max() > 1e-3
 
 
+def test_an_update_asked_for_before_the_backward_pass_waits_for_it(elmo_checkpoint: str) -> None:
+    docs, learned = [random_doc(8)], []
+    for is_early in (False, True):
+        model, optimizer = build_elmo_v1(pretrained=elmo_checkpoint, trainable=True), Adam(0.01)
+        for _ in range(2):  # as nlp.update does it, and as spacy train does
+            rows, backprop = model.begin_update(docs)
+            if is_early:
+                model.finish_update(optimizer)
+            backprop([np.ones_like(row) for row in rows])
+            if not is_early:
+                model.finish_update(optimizer)
+        learned.append(model.predict(docs)[0])
+    np.testing.assert_allclose(learned[1], learned[0], atol=1e-6)
+
+
+def test_an_update_is_not_lost_where_no_backward_pass_comes(elmo_checkpoint: str) -> None:
+    model, docs = build_elmo_v1(pretrained=elmo_checkpoint), [random_doc(8)]
+    before = model.predict(docs)[0]
+    rows, backprop = model.begin_update(docs)
+    backprop([np.ones_like(row) for row in rows])
+    model.begin_update(docs)
+    model.finish_update(Adam(0.1))
+    model.begin_update(docs)
+    assert np.abs(model.predict(docs)[0] - before).max() > 1e-3
+
+
 def test_dropout_acts_in_training_only_and_follows_the_rate(elmo_checkpoint: str) -> None:
     model = build_elmo_v1(pretrained=elmo_checkpoint, dropout=0.5)
     docs = [random_doc(50)]
