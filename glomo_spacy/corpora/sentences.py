@@ -27,7 +27,7 @@ from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_record, r
 from .text_files import TextFile, find_text_files, read_lines
 from .tokenizing import Tokenizer, tokenize_lines
 
-_BLOCK = 1 << 22  # tokens counted at a time
+_BLOCK = 1 << 20  # tokens counted at a time
 _PROVISIONAL_NAME = "tokens.u32"
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..files import atomic_write, sha256_of
 from .shards import IDS_SUFFIX, OFFSETS_SUFFIX, RECORD_NAME
 
-_BLOCK = 1 << 22  # ids written at a time
+_BLOCK = 1 << 20  # ids written at a time
 
 
 def write_shards(
@@ -100,18 +100,14 @@ def _parts(lengths: npt.NDArray[np.int64], *, shard_tokens: int) -> Iterator[sli
 def _blocks(
     tokens: npt.NDArray[np.uint32], begins: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
 ) -> Iterator[npt.NDArray[np.uint32]]:
-    """The tokens of documents in blocks of bounded size, small documents joined and large ones cut."""
-    held: List[npt.NDArray[np.uint32]] = []
-    size = 0
-    for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True):
-        for start in range(begin, begin + length, _BLOCK):
-            held.append(tokens[start : min(start + _BLOCK, begin + length)])
-            size += len(held[-1])
-            if size >= _BLOCK:
-                yield np.concatenate(held)
-                held, size = [], 0
-    if held:
-        yield np.concatenate(held)
+    """The tokens of documents, one after the other, in blocks of bounded size."""
+    stops = np.cumsum(lengths)  # of documents in what is written
+    for start in range(0, int(lengths.sum()), _BLOCK):
+        stop = min(start + _BLOCK, int(stops[-1]))
+        inside = slice(np.searchsorted(stops, start, side="right"), np.searchsorted(stops, stop) + 1)
+        starts = stops[inside] - lengths[inside]
+        n_inside = np.minimum(stops[inside], stop) - np.maximum(starts, start)  # tokens of each document in this block
+        yield np.asarray(tokens)[np.arange(start, stop) + np.repeat(begins[inside] - starts, n_inside)]
 
 
 def _write_array(path: Path, blocks: Iterable[npt.NDArray[Any]], *, dtype: np.dtype[Any], length: int) -> None:

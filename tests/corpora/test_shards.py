@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from glomo_spacy.corpora import shard_writer
 from glomo_spacy.corpora.shards import ShardedCorpus
 
 LENGTHS = [3, 1, 4, 10, 2, 5]
@@ -128,3 +129,23 @@ def test_unknown_split_lists_the_known_ones(make_corpus):
     directory = make_corpus(LENGTHS).directory
     with pytest.raises(ValueError, match=r"^\[G905\].*no split 'dev'. It has: train"):
         ShardedCorpus(directory, split="dev")
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 1000])
+@pytest.mark.parametrize("documents", [[0, 1, 2, 3], [3, 0, 2], [2, 1]])
+def test_documents_are_written_in_blocks_of_any_size(tmp_path, monkeypatch, block, documents):
+    monkeypatch.setattr(shard_writer, "_BLOCK", block)
+    texts = np.split(np.arange(12, dtype=np.uint32), [4, 5, 10])
+    sizes = shard_writer.write_shards(
+        tmp_path,
+        split="dev",
+        tokens=np.concatenate(texts),
+        ends=[4, 5, 10, 12],
+        documents=np.array(documents),
+        final_ids=np.arange(100, 112, dtype=np.uint16),
+        is_unknown=np.arange(112) == 104,
+        shard_tokens=100,
+    )
+    expected = np.concatenate([texts[document] for document in documents]) + 100
+    assert np.load(tmp_path / "dev-00000.ids.npy").tolist() == expected.tolist()
+    assert sizes["unknown"] == int(1 in documents)
