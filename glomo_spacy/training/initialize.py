@@ -1,15 +1,17 @@
-"""Start a model from a checkpoint: weights by name and shape, rows of word tables by word."""
+"""Start a model from a checkpoint: weights by name and shape, rows of tables by the word or character they are for."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import Errors
 from ..models.checkpoint import Checkpoint, read_checkpoint
+from .row_match import RowMatch, match_rows, row_labels
+from .slots import remap_slots
 
 
 @dataclass
@@ -17,81 +19,113 @@ class InitReport:
     """What became of each weight.
 
     copied (List[str]): Taken from the checkpoint.
-    by_word (Dict[str, int]): Word tables, of which so many rows were taken; the other rows stay new.
+    by_word (Dict[str, int]): Tables with a row per word or character, of which so many rows were taken.
+    new_rows (Dict[str, int]): Rows of these tables that the checkpoint has nothing for.
+    dropped_rows (Dict[str, int]): Rows of the checkpoint's tables that are not used.
     new (List[str]): Left as they were: the checkpoint has nothing of that name and shape, or they are excluded.
     dropped (List[str]): In the checkpoint and not used.
+    slots (str): What became of the optimiser's memory.
     """
 
     copied: List[str] = field(default_factory=list)
     by_word: Dict[str, int] = field(default_factory=dict)
+    new_rows: Dict[str, int] = field(default_factory=dict)
+    dropped_rows: Dict[str, int] = field(default_factory=dict)
     new: List[str] = field(default_factory=list)
     dropped: List[str] = field(default_factory=list)
+    slots: str = "new"
 
     def summary(self) -> str:
         """One line per kind, for the terminal."""
         lines = [f"copied {len(self.copied)} weights from the checkpoint"]
-        lines += [f"copied {rows} rows of {name} by word" for name, rows in self.by_word.items()]
+        lines += [
+            f"copied {rows} rows of {name} by word; {self.new_rows[name]} new, {self.dropped_rows[name]} dropped"
+            for name, rows in self.by_word.items()
+        ]
         lines += [
             f"{label}: {', '.join(names)}" for label, names in (("new", self.new), ("dropped", self.dropped)) if names
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, f"memory of the optimiser: {self.slots}"])
 
 
 @torch.no_grad()
 def initialize_from(
-    model: nn.Module, directory: Union[str, Path], *, kind: str, vocab: Optional[List[str]], exclude: Sequence[str] = ()
+    model: nn.Module,
+    directory: Union[str, Path],
+    *,
+    kind: str,
+    vocab: Optional[List[str]],
+    indexer: Optional[Mapping[str, Any]] = None,
+    exclude: Sequence[str] = (),
+    optimizer: Optional[torch.optim.Optimizer] = None,
 ) -> InitReport:
-    """Copy what fits from a checkpoint into a model.
+    """Copy what fits from a checkpoint into a model, and into its optimiser.
+
+    A row of a table is copied where both models have its word or character. A new row of a soft-max keeps what the
+    objective began it with; see `_settle` for what is added so that old and new rows compete fairly.
 
     model (nn.Module): Changed in place.
-    directory (Union[str, Path]): Checkpoint directory.
+    directory (Union[str, Path]): Checkpoint directory. If it stands in a run's directory, the newest training state
+        beside it tells the optimiser's memory.
     kind (str): The kind the checkpoint must be of.
-    vocab (Optional[List[str]]): The model's words. If they differ from the checkpoint's, tables with one row per word
-        are copied row by row for the words that both have.
+    vocab (Optional[List[str]]): The model's words.
+    indexer (Optional[Mapping[str, Any]]): The model's `[indexer]` section.
     exclude (Sequence[str]): Patterns of names to leave alone, e.g. "*decoder*".
+    optimizer (Optional[Optimizer]): Of the model; changed in place. None: there is none.
     RETURNS (InitReport): What became of each weight.
     RAISES: ValueError G203 for another kind, G312 if no word is shared, G313 if nothing fits; as `read_checkpoint`.
     """
     checkpoint = read_checkpoint(directory)
     if checkpoint.kind != kind:
         raise ValueError(Errors.G203.format(path=directory, found=checkpoint.kind, expected=kind))
-    rows = _shared_rows(checkpoint.vocab, vocab)
-    if rows is not None and not len(rows):
+    if checkpoint.vocab and vocab and not set(checkpoint.vocab) & set(vocab):
         raise ValueError(Errors.G312.format(path=directory))
-    report = InitReport()
+    report, matches = InitReport(), {}
     for name, target in model.state_dict().items():
         source = checkpoint.state.get(name)
         if source is None or any(fnmatchcase(name, pattern) for pattern in exclude):
             report.new.append(name)
-        elif rows is not None and _is_word_table(source, target, checkpoint, vocab):
-            target[rows[:, 1]] = source[rows[:, 0]].to(target)
-            report.by_word[name] = len(rows)
+            continue
+        match = _match_rows(name, source, target, checkpoint, model=model, vocab=vocab, indexer=indexer)
+        if match is not None:
+            target[match.here] = source[match.there].to(target)
+            matches[name] = match
         elif source.shape == target.shape:
             target.copy_(source)
             report.copied.append(name)
         else:
             report.new.append(name)
+    _count_rows(report, matches)
     used = {*report.copied, *report.by_word}
     report.dropped = [name for name in checkpoint.state if name not in used]
     if not used:
         raise ValueError(Errors.G313.format(path=directory, model=checkpoint.model))
+    if optimizer is not None:
+        report.slots = remap_slots(optimizer, model, Path(directory), copied=report.copied, matches=matches)
     return report
 
 
-def _shared_rows(source: Optional[List[str]], target: Optional[List[str]]) -> Optional[Tensor]:
-    """Pairs of (row there, row here) of words that both vocabularies have; None if they are the same, or absent.
+def _match_rows(
+    name: str,
+    source: Tensor,
+    target: Tensor,
+    checkpoint: Checkpoint,
+    *,
+    model: nn.Module,
+    vocab: Optional[List[str]],
+    indexer: Optional[Mapping[str, Any]],
+) -> Optional[RowMatch]:
+    """The rows that both have; None for weights whose rows stand for nothing, or for the same in the same order."""
+    config: Any = getattr(model, "config", None)
+    cutoffs = checkpoint.model.get("adaptive_cutoffs", ()), getattr(config, "adaptive_cutoffs", ())
+    there = row_labels(name, source, vocab=checkpoint.vocab, indexer=checkpoint.indexer, cutoffs=cutoffs[0])
+    here = row_labels(name, target, vocab=vocab, indexer=indexer or {}, cutoffs=cutoffs[1])
+    has_equal_rows = source.dim() == target.dim() and source.shape[1:] == target.shape[1:]
+    return match_rows(there, here) if has_equal_rows else None
 
-    Shape: (shared, 2).
-    """
-    if source is None or target is None or source == target:
-        return None
-    here = {word: row for row, word in enumerate(target)}
-    pairs = [(row, here[word]) for row, word in enumerate(source) if word in here]
-    return torch.tensor(pairs, dtype=torch.long).view(-1, 2)
 
-
-def _is_word_table(source: Tensor, target: Tensor, checkpoint: Checkpoint, vocab: Optional[List[str]]) -> bool:
-    """Whether both have one row per word of their vocabulary, and rows of the same shape."""
-    if source.dim() == 0 or target.dim() == 0 or source.shape[1:] != target.shape[1:]:
-        return False
-    return len(source) == len(checkpoint.vocab or ()) and len(target) == len(vocab or ())
+def _count_rows(report: InitReport, matches: Mapping[str, RowMatch]) -> None:
+    for name, match in matches.items():
+        report.by_word[name] = len(match.here)
+        report.new_rows[name] = match.n_here - len(match.here)
+        report.dropped_rows[name] = match.n_there - len(match.there)

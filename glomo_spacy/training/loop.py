@@ -20,7 +20,7 @@ from . import resume as states
 from .averaging import WeightAverage
 from .budget import Budget, Progress
 from .config import Paths, Pretraining, System, build_choice, build_section, check_sections
-from .devices import launch_fabric
+from .devices import launch_fabric, to_device
 from .initialize import initialize_from
 from .interrupt import StopRequest, stop_on_signal
 from .loggers import RunLog
@@ -128,8 +128,16 @@ class Run:
 
     def initialize(self, directory: Union[str, Path], *, exclude: Sequence[str]) -> None:
         """Take weights from a checkpoint and say which."""
-        kind, vocab = self.objective.kind, self.objective.vocab
-        report = initialize_from(self.model, directory, kind=kind, vocab=vocab, exclude=exclude)
+        objective = self.objective
+        report = initialize_from(
+            self.model,
+            directory,
+            kind=objective.kind,
+            vocab=objective.vocab,
+            indexer=objective.indexer,
+            exclude=exclude,
+            optimizer=self.optimizer,
+        )
         if self.average is not None:
             self.average = WeightAverage(self.model, decay=self.settings.average_decay or 0.0)
         self.log.say(report.summary())
@@ -175,7 +183,7 @@ class Run:
             progress.tokens += batch[0].numel() * self.fabric.world_size
             is_last = index == n_batches - 1
             with nullcontext() if is_last else self.fabric.no_backward_sync(self._loss):
-                loss = self._loss(*(_to_device(tensor, self.fabric.device) for tensor in batch))
+                loss = self._loss(*(to_device(tensor, self.fabric.device) for tensor in batch))
                 self.fabric.backward(loss / n_batches if n_batches > 1 else loss)
             self._meter.add(loss.detach())
         if self.settings.clip is not None:
@@ -274,27 +282,22 @@ class Run:
         ranks = states.gather(own, world_size=self.fabric.world_size)
         if not self.fabric.is_global_zero:
             return
-        tensors = {
-            **states.with_prefix("model", self.model.state_dict()),
-            **states.with_prefix("optimizer", states.optimizer_tensors(self.optimizer)),
-            **states.with_prefix("average", self.average.state_dict() if self.average else {}),
-        }
+        tensors = states.run_tensors(self.model, self.optimizer, self.average)
         values = {
             "progress": asdict(self.progress),
             "schedule": self.schedule.state_dict(),
             "config": dict(self.config),
             "result": self.result,
             "ranks": ranks,
+            "optimizer": type(self.optimizer).__name__,
+            "parameters": states.parameter_names(self.optimizer, self.model),
         }
         states.save_state(self.output, step=self.progress.step, tensors=tensors, values=values)
 
     def _load(self) -> None:
         """Undo `_save`."""
         tensors, values = states.load_newest(self.output, config=self.config, world_size=self.fabric.world_size)
-        self.model.load_state_dict(states.without_prefix("model", tensors))
-        states.load_optimizer_tensors(self.optimizer, states.without_prefix("optimizer", tensors))
-        if self.average is not None:
-            self.average.load_state_dict(states.without_prefix("average", tensors))
+        states.load_run_tensors(tensors, self.model, self.optimizer, self.average)
         self.progress, self.result = Progress(**values["progress"]), values["result"]
         self.schedule.load_state_dict(values["schedule"])
         own = values["ranks"][self.fabric.global_rank]
@@ -302,8 +305,3 @@ class Run:
         self.objective.load_state_dict(own.get("objective", {}))
         self._meter.load_state_dict(own["meter"])
         states.set_random_state(own["random"], self.fabric.device)
-
-
-def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A copy that overlaps with the GPU's work: from pinned memory, without waiting."""
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

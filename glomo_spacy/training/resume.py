@@ -10,16 +10,17 @@ import json
 import random
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import Errors
 from ..files import atomic_directory
+from .averaging import WeightAverage
 
 FORMAT_VERSION = 1
 FOLDER, TENSORS, VALUES = "training", "state.safetensors", "state.json"
@@ -127,6 +128,33 @@ def gather(own: Dict[str, Any], *, world_size: int) -> List[Any]:
     texts: List[Any] = [None] * world_size
     torch.distributed.all_gather_object(texts, text)
     return [_from_json(json.loads(entry)) for entry in texts]
+
+
+def run_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: Optional[WeightAverage]
+) -> Dict[str, Tensor]:
+    """All tensors of a run, under the prefixes model, optimizer and average."""
+    return {
+        **with_prefix("model", model.state_dict()),
+        **with_prefix("optimizer", optimizer_tensors(optimizer)),
+        **with_prefix("average", average.state_dict() if average else {}),
+    }
+
+
+def load_run_tensors(
+    tensors: Dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, average: Optional[WeightAverage]
+) -> None:
+    """Undo `run_tensors`."""
+    model.load_state_dict(without_prefix("model", tensors))
+    load_optimizer_tensors(optimizer, without_prefix("optimizer", tensors))
+    if average is not None:
+        average.load_state_dict(without_prefix("average", tensors))
+
+
+def parameter_names(optimizer: torch.optim.Optimizer, model: nn.Module) -> List[str]:
+    """Names of an optimiser's parameters in the order in which its state numbers them."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Dict[str, Tensor]:
