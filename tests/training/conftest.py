@@ -69,7 +69,7 @@ def tiny(corpus: Path, tmp_path: Path):
     return make
 
 
-def write_sentences(directory: Path, *, words: list[str], max_words: int = 40, seed: int = 0) -> Path:
+def _write_sentences(directory: Path, *, words: list[str], max_words: int = 40, seed: int = 0) -> Path:
     """Sentences in which each word is followed by one of two others; some words are beyond the vocabulary."""
     rng = np.random.default_rng(seed)
     for split, count in (("train", 120), ("dev", 12)):
@@ -92,7 +92,13 @@ def write_sentences(directory: Path, *, words: list[str], max_words: int = 40, s
 def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared corpus of sentences: 50 words, 40 of them in the vocabulary."""
     words = [f"{'abcde'[index % 5] * (1 + index % 7)}{index}" for index in range(50)]
-    return write_sentences(tmp_path_factory.mktemp("sentences") / "corpus", words=words)
+    return _write_sentences(tmp_path_factory.mktemp("sentences") / "corpus", words=words)
+
+
+@pytest.fixture
+def write_sentences():
+    """The function that makes corpora of sentences."""
+    return _write_sentences
 
 
 @pytest.fixture
