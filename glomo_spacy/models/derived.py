@@ -1,11 +1,11 @@
 """What is computed from a network's parameters once and kept until they change.
 
 Where parameters live and torch's count of changes tell most of a change. An optimiser of Thinc, and whoever writes to
-`parameter.data`, leave both as they are, so some numbers of each parameter are compared as well; and all of them as long
-as there are gradients, because then something is being trained.
+`parameter.data`, leave both as they are, so some numbers of each parameter are compared too, and all of them as long as
+there are gradients, because then something is being trained.
 """
 
-from typing import Any, Callable, Generic, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Generic, List, Optional, Sequence, Tuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,26 +16,24 @@ T = TypeVar("T")
 
 
 class ParameterWatch:
-    """Tells whether the parameters of a network are still what they were.
+    """Tells whether parameters are still what they were.
 
-    network (nn.Module): Looked at now and at each question; not held.
+    parameters (Sequence[Tensor]): Looked at now and at each question; not held.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._marks = _marks(network)
-        self._probe = _probe(network)
-        self._copy: List[Tensor] = []
-        if is_in_training(network):
-            self._copy = [parameter.detach().clone() for parameter in network.parameters()]
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._marks = _marks(parameters)
+        self._probe = _probe(parameters)
+        self._copy = [each.detach().clone() for each in parameters] if is_in_training(parameters) else []
 
-    def is_unchanged(self, network: nn.Module) -> bool:
+    def is_unchanged(self, parameters: Sequence[Tensor]) -> bool:
         """Whether no parameter has changed, nor the precision they are used in."""
-        if _marks(network) != self._marks or not torch.equal(_probe(network), self._probe):
+        if _marks(parameters) != self._marks or not torch.equal(_probe(parameters), self._probe):
             return False
-        if not is_in_training(network):
+        if not is_in_training(parameters):
             return True
         # Without a copy the first gradients have come since.
-        return bool(self._copy) and all(map(torch.equal, self._copy, network.parameters()))
+        return bool(self._copy) and all(map(torch.equal, self._copy, parameters))
 
 
 class Derived(Generic[T]):
@@ -57,29 +55,29 @@ class Derived(Generic[T]):
         settings (Any): What else it depends on; compared by `==`.
         make (Callable[[], T]): Computes it.
         """
-        if is_in_training(network):
+        parameters = list(network.parameters())
+        if is_in_training(parameters):
             self._kept = None
             return make()
         kept = self._kept
-        if kept is None or kept[1] != settings or not kept[0].is_unchanged(network):
-            kept = self._kept = (ParameterWatch(network), settings, make())
+        if kept is None or kept[1] != settings or not kept[0].is_unchanged(parameters):
+            kept = self._kept = (ParameterWatch(parameters), settings, make())
         return kept[2]
 
 
-def is_in_training(network: nn.Module) -> bool:
+def is_in_training(parameters: Sequence[Tensor]) -> bool:
     """Whether any parameter has a gradient, be it zero."""
-    return any(parameter.grad is not None for parameter in network.parameters())
+    return any(each.grad is not None for each in parameters)
 
 
-def _marks(network: nn.Module) -> List[Any]:
+def _marks(parameters: Sequence[Tensor]) -> List[Any]:
     """Where each parameter lives, how often torch has seen it change, and the precision it is used in."""
-    parameters = list(network.parameters())
     device = parameters[0].device.type if parameters else "cpu"
     precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     return [precision, *((each.data_ptr(), each._version, each.dtype, each.device) for each in parameters)]
 
 
-def _probe(network: nn.Module) -> Tensor:
+def _probe(parameters: Sequence[Tensor]) -> Tensor:
     """Some numbers of each parameter, evenly spread."""
-    flat = [parameter.detach().reshape(-1) for parameter in network.parameters()]
+    flat = [each.detach().reshape(-1) for each in parameters]
     return torch.cat([values[:: max(len(values) // _PROBED, 1)] for values in flat]) if flat else torch.empty(0)

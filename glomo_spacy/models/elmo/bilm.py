@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import Errors
 from ...indexers import CharIndexer, Indexer, VocabularyIndexer
+from ..derived import Derived
 from .batching import BEGIN, END, Batch, Ids, distinct_words, make_batch, plan_batches
 from .char_cnn import CharCNN
 from .config import ElmoConfig
@@ -51,6 +52,7 @@ class BiLM(nn.Module):
         self.indexer: Optional[Indexer] = None
         self.cache = WordCache()
         self._carried: Optional[BiLMState] = None
+        self._start: Derived[BiLMState] = Derived()
         self.token_encoder: nn.Module = CharCNN(config) if config.token_encoder == "characters" else _word_table(config)
         self.forward_lm = LSTMStack(config)
         self.backward_lm = LSTMStack(config) if config.directions == "both" else None
@@ -117,25 +119,21 @@ class BiLM(nn.Module):
         state (str): "zero" starts each sentence afresh, so that a text has the same vectors in any company. "carry" is
             what bilm-tf does: the sentences are one batch, row i goes on where row i of the call before ended, and rows
             not in use keep their state.
-        batch_tokens (int): Places computed together at most, for "zero"; memory grows with it.
+        batch_tokens (int): Places computed together at most; memory grows with it.
         RETURNS (List[Layers]): For each sentence, token vectors first. Shape of each: (layers + 1, tokens, width).
         RAISES: ValueError G017 for anything but lists of strings, G107 without an indexer, G109 for another `state`.
         """
         if state not in STATES:
             raise ValueError(Errors.G109.format(state=state, options=", ".join(STATES)))
+        read = self._carry_on if state == "carry" else self._start_afresh
         was_training = self.training
         if was_training:
             self.eval()
         try:
             with torch.no_grad():
                 words, rows = distinct_words(sentences)
-                vectors = self._vectors_of(words)
-                run = (
-                    self._carry_on(rows, vectors)
-                    if state == "carry"
-                    else self._start_afresh(rows, vectors, batch_tokens)
-                )
-                found = {number: layers.float().cpu().numpy() for number, layers in run}
+                numbered = read(rows, self._vectors_of(words), batch_tokens)
+                found = {number: layers.float().cpu().numpy() for number, layers in numbered}
         finally:
             if was_training:
                 self.train()
@@ -198,23 +196,30 @@ class BiLM(nn.Module):
 
     def _start_afresh(self, rows: List[Ids], vectors: Tensor, batch_tokens: int) -> Numbered:
         """Each sentence from zero state; batches of like length, numbers of sentences with their layers."""
-        # All rows begin with the same boundary: without gradient it is read once, with gradient in each row.
-        begins_inside = torch.is_grad_enabled()
-        start = None if begins_inside else self.encode(vectors[BEGIN, None, None], vectors[END, None, None])[2]
+        # All sentences begin with the same boundary: without gradient it is read once, with gradient in each.
+        begin = torch.is_grad_enabled()
+        start = None if begin else self._after_boundary(vectors)
         for numbers in plan_batches([len(row) for row in rows], batch_tokens):
-            batch = make_batch([rows[number] for number in numbers], begin=begins_inside, end=False)
-            state = None if start is None else start.expand(len(numbers))
-            directions, _ = self._run(batch, vectors, state, batch_tokens)
+            batch = make_batch([rows[number] for number in numbers], begin=begin, end=False)
+            directions, _ = self._run(batch, vectors, start and start.expand(len(numbers)), batch_tokens)
             for place, number in enumerate(numbers):
-                yield number, _side_by_side(directions, place, int(begins_inside), len(rows[number]))
+                yield number, _side_by_side(directions, place, int(begin), len(rows[number]))
 
-    def _carry_on(self, rows: List[Ids], vectors: Tensor) -> Numbered:
+    def _after_boundary(self, vectors: Tensor) -> BiLMState:
+        """The state of a single row that has read the first boundary."""
+
+        def read() -> BiLMState:
+            return self.encode(vectors[BEGIN, None, None], vectors[END, None, None])[2]
+
+        return read() if self.training else self._start.get(self, None, read)
+
+    def _carry_on(self, rows: List[Ids], vectors: Tensor, batch_tokens: int) -> Numbered:
         """All sentences as one batch, from the state of the call before."""
         if not rows:
             return
         batch = make_batch(rows, begin=True, end=True)
         state = None if self._carried is None else self._carried.first_rows(len(rows))
-        directions, end = self._run(batch, vectors, state, BATCH_TOKENS)
+        directions, end = self._run(batch, vectors, state, batch_tokens)
         self._carried = end and end.and_rest_of(self._carried)
         for number, row in enumerate(rows):
             yield number, _side_by_side(directions, number, 1, len(row))

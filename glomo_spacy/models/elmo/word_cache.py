@@ -61,9 +61,10 @@ class WordCache:
         if not self.max_words:
             return encode(list(words))
         with self._lock:
-            if self._source is None or not self._source.is_unchanged(encoder):
+            parameters = list(encoder.parameters())
+            if self._source is None or not self._source.is_unchanged(parameters):
                 self.clear()
-                self._source = ParameterWatch(encoder)
+                self._source = ParameterWatch(parameters)
             source, known, found = self._source, *self._look_up(words)
         missing = [word for word, is_known in zip(words, known) if not is_known]
         if not missing and found is not None:

@@ -90,13 +90,12 @@ def test_a_text_longer_than_a_batch_is_read_in_parts(batch_tokens):
         np.testing.assert_allclose(found, oracle.layers(sentence)[0], atol=TOLERANCE)
 
 
-def test_carried_state_survives_parts_in_which_rows_have_ended(monkeypatch):
-    monkeypatch.setattr("glomo_spacy.models.elmo.bilm.BATCH_TOKENS", 20)
+def test_carried_state_survives_parts_in_which_rows_have_ended():
     model = tiny_bilm()
     oracle = oracle_of(model)
     states = [None] * len(SENTENCES)
     for _ in range(2):
-        for row, found in enumerate(model.layers(SENTENCES, state="carry")):
+        for row, found in enumerate(model.layers(SENTENCES, state="carry", batch_tokens=20)):
             expected, states[row] = oracle.layers(SENTENCES[row], states[row])
             np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
