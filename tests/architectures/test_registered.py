@@ -28,12 +28,31 @@ CNN = {
     "pretrained_vectors": None,
 }
 VECTORS = {"@architectures": "glomo_spacy.WordVectors.v1"}
-GRAPH = {"@architectures": "glomo_spacy.GlomoGraph.v1", "pretrained": "filled in by the test"}
+# The kinds of checkpoint stand where the tests fill in their paths.
+GRAPH = {"@architectures": "glomo_spacy.GlomoGraph.v1", "pretrained": "glomo"}
+ELMO = {"@architectures": "glomo_spacy.Elmo.v1", "pretrained": "elmo"}
 TRANSFER = {"@architectures": "glomo_spacy.GraphTransfer.v1", "tok2vec": CNN, "graph": GRAPH}
 
 # name of the case: (model of the tok2vec factory, its width)
 FEATURES: Dict[str, Any] = {
     "glomo_spacy.WordVectors.v1": (VECTORS, 8),
+    "glomo_spacy.Elmo.v1": ({**ELMO, "trainable": True}, 8),
+    "glomo_spacy.Elmo.v1, two layers normalised": (
+        {**ELMO, "trainable": True, "layers_off": [1], "layer_norm": True, "l2": 0.01, "sentences": "ignore"},
+        8,
+    ),
+    "glomo_spacy.Elmo.v1, frozen beside a CNN": (
+        {"@architectures": "glomo_spacy.Concat.v1", "tok2vecs": {"elmo": ELMO, "cnn": CNN}},
+        24,
+    ),
+    "glomo_spacy.Elmo.v1, all layers under a mixture": (
+        {
+            "@architectures": "glomo_spacy.ScalarMix.v1",
+            "tok2vec": {**ELMO, "layers": "all", "trainable": True},
+            "n_layers": 3,
+        },
+        8,
+    ),
     "glomo_spacy.Concat.v1": (
         {"@architectures": "glomo_spacy.Concat.v1", "tok2vecs": {"cnn": CNN, "vectors": VECTORS}},
         24,
@@ -61,20 +80,22 @@ NOT_FEATURES = {"glomo_spacy.GlomoGraph.v1"}  # gives graphs; part of every Grap
 pytestmark = pytest.mark.filterwarnings("ignore:.*W113.*")
 
 
-def fill(config: Dict[str, Any], pretrained: str) -> Dict[str, Any]:
-    """A copy of a config with its checkpoint filled in."""
-    filled = {name: fill(value, pretrained) if isinstance(value, dict) else value for name, value in config.items()}
-    return {**filled, "pretrained": pretrained} if "pretrained" in filled else filled
+def fill(config: Dict[str, Any], checkpoints: Dict[str, str]) -> Dict[str, Any]:
+    """A copy of a config with its checkpoints filled in; others than those given become one that is not there."""
+    filled = {name: fill(value, checkpoints) if isinstance(value, dict) else value for name, value in config.items()}
+    if "pretrained" in filled:
+        filled["pretrained"] = checkpoints.get(filled["pretrained"], "no such checkpoint")
+    return filled
 
 
-def make_pipeline(case: str, pretrained: str) -> Language:
+def make_pipeline(case: str, checkpoints: Dict[str, str]) -> Language:
     """A stock tagger that listens to a stock tok2vec, untrained."""
     model, width = FEATURES[case]
     nlp = spacy.blank("en")
     rng = np.random.default_rng(0)
     for word in ("the", "a", "small", "big", "red", "dog", "cat", "sees", "hears", "."):
         nlp.vocab.set_vector(word, rng.normal(size=8).astype("float32"))
-    nlp.add_pipe("tok2vec", config={"model": fill(model, pretrained)})
+    nlp.add_pipe("tok2vec", config={"model": fill(model, checkpoints)})
     listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": width, "upstream": "*"}
     tagger = {"@architectures": "spacy.Tagger.v2", "tok2vec": listener}
     nlp.add_pipe("tagger", config={"model": tagger})
@@ -87,12 +108,18 @@ def make_examples(nlp: Language) -> List[Example]:
 
 
 @pytest.fixture(scope="module")
-def trained(checkpoint: str) -> Dict[str, Language]:
+def checkpoints(checkpoint: str, elmo_checkpoint: str) -> Dict[str, str]:
+    """A checkpoint of each kind."""
+    return {"glomo": checkpoint, "elmo": elmo_checkpoint}
+
+
+@pytest.fixture(scope="module")
+def trained(checkpoints: Dict[str, str]) -> Dict[str, Language]:
     """Every case, trained a few steps."""
     pipelines = {}
     for case in FEATURES:
         spacy.util.fix_random_seed(0)
-        nlp = make_pipeline(case, checkpoint)
+        nlp = make_pipeline(case, checkpoints)
         examples = make_examples(nlp)
         optimizer = nlp.initialize(lambda examples=examples: examples)
         optimizer.learn_rate = 0.02
@@ -102,9 +129,9 @@ def trained(checkpoint: str) -> Dict[str, Language]:
     return pipelines
 
 
-def clone(nlp: Language, pretrained: str = "no such checkpoint") -> Language:
-    """The same pipeline by way of its config and bytes."""
-    return English.from_config(fill(nlp.config, pretrained)).from_bytes(nlp.to_bytes())
+def clone(nlp: Language) -> Language:
+    """The same pipeline by way of its config and bytes, without its checkpoints."""
+    return English.from_config(fill(nlp.config, {})).from_bytes(nlp.to_bytes())
 
 
 def predictions(nlp: Language) -> List[np.ndarray]:
@@ -181,8 +208,8 @@ def test_round_trips_to_bytes_without_the_checkpoint(trained: Dict[str, Language
 
 
 @pytest.mark.parametrize("case", [*FEATURES])
-def test_can_be_stored_before_it_is_initialised(checkpoint: str, case: str, tmp_path: Path) -> None:
-    nlp = make_pipeline(case, checkpoint)
+def test_can_be_stored_before_it_is_initialised(checkpoints: Dict[str, str], case: str, tmp_path: Path) -> None:
+    nlp = make_pipeline(case, checkpoints)
     nlp.to_disk(tmp_path)
     assert spacy.load(tmp_path).pipe_names == ["tok2vec", "tagger"]
 
