@@ -13,6 +13,8 @@ from spacy.pipeline import Sentencizer
 
 from .tokenizing import Chunk, SpacyTokenizer, TokenizedChunk, TokenStore
 
+_BLOCK = 1 << 20  # tokens counted at a time
+
 
 @dataclass
 class SentenceStore(TokenStore):
@@ -38,6 +40,18 @@ class SentenceStore(TokenStore):
         """The text ends here."""
         if self.documents and self.documents[-1] == len(self.ends):
             self.documents.pop()
+
+    def count(self, sentences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How often each token stands in some sentences, given by number. Shape: (types,)."""
+        is_wanted = np.zeros(len(self.ends), dtype=bool)
+        is_wanted[sentences] = True
+        ends, tokens, n_types = np.asarray(self.ends), self.tokens, len(self.types)
+        counts = np.zeros(n_types, dtype=np.int64)
+        for begin in range(0, len(tokens), _BLOCK):
+            block = tokens[begin : begin + _BLOCK]
+            sentence = np.searchsorted(ends, np.arange(begin, begin + len(block)), side="right")  # per token
+            counts += np.bincount(block[is_wanted[sentence]], minlength=n_types)
+        return counts
 
     def _begin_document(self) -> None:
         if not self.documents or self.documents[-1] < len(self.ends):

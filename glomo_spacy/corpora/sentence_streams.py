@@ -197,7 +197,8 @@ def lay_out(sentences: Iterable[_Ids], *, batch_size: int, unroll: int) -> Itera
             mask[index, :done] = True
         if not mask.any():
             return
-        yield EvalBatch(*torch.from_numpy(ids), mask=torch.from_numpy(mask))
+        parts = torch.from_numpy(ids)
+        yield EvalBatch(parts[0], parts[1], parts[2], parts[3], torch.from_numpy(mask))
 
 
 @dataclass

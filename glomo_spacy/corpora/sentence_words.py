@@ -78,22 +78,27 @@ def order_words(
     )
 
 
-def check_order(words: Words, *, path: object) -> None:
+def check_order(words: Sequence[str], count_of: Mapping[str, int], *, path: object) -> None:
     """Refuse a given vocabulary whose order has nothing to do with the counts, such as an alphabetical one.
 
     The mean logarithm of a running word's place, which the log-uniform law of sampled softmax relies on, is compared
     with those of the best and of a random order.
 
-    RAISES: G021 (ValueError) naming the pair of neighbours whose counts differ most.
+    words (Sequence[str]): The vocabulary, special words included.
+    count_of (Mapping[str, int]): Counts in some text; a thousand running words are enough.
+    path (object): Names the vocabulary in the message.
+    RAISES: G021 (ValueError) naming the neighbours whose counts differ most.
     """
-    counts = np.asarray(words.counts[len(SPECIALS) :], dtype=np.float64)
-    weights = np.log(np.arange(1, len(counts) + 1))
-    best, random = float(np.sort(counts)[::-1] @ weights), float(counts.sum() * weights.mean()) if len(counts) else 0.0
-    if float(counts @ weights) - best <= _MOST_DISORDER * (random - best):
+    ranked = words[len(SPECIALS) :]
+    counts = np.array([count_of.get(word, 0) for word in ranked], dtype=np.float64)
+    if not counts.any():
         return
-    worst = int(np.argmax(np.diff(counts))) + len(SPECIALS)
-    first, second = (f"{words.types[place]!r} ({words.counts[place]})" for place in (worst, worst + 1))
-    raise ValueError(Errors.G021.format(path=path, example=f"{first} stands before {second}"))
+    weights = np.log(np.arange(1, len(counts) + 1))
+    best, random = float(np.sort(counts)[::-1] @ weights), float(counts.sum() * weights.mean())
+    if float(counts @ weights) - best > _MOST_DISORDER * (random - best):
+        worst = int(np.argmax(np.diff(counts)))
+        first, second = (f"{ranked[place]!r} ({counts[place]:.0f} times)" for place in (worst, worst + 1))
+        raise ValueError(Errors.G021.format(path=path, example=f"{first} stands before {second}"))
 
 
 def learn_alphabet(count_of: Mapping[str, int], *, size: int) -> List[str]:

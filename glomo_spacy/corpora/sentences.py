@@ -5,6 +5,7 @@ distinct token keeps an id of its own, since a character model reads its spellin
 Source: the training text of bilm-tf (Peters et al. 2018), which had to be made by hand.
 """
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,9 +26,9 @@ from .settings import check_settings, count_held_out
 from .shard_writer import write_lines, write_record, write_shards
 from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_record, read_words
 from .text_files import TextFile, find_text_files, read_lines
-from .tokenizing import Tokenizer, tokenize_lines
+from .tokenizing import Chunk, Tokenizer, tokenize_lines
 
-_BLOCK = 1 << 20  # tokens counted at a time
+_BEGINNING = 1 << 20  # characters that tell whether a given vocabulary is sorted
 _PROVISIONAL_NAME = "tokens.u32"
 
 
@@ -106,8 +107,8 @@ def prepare_sentences(
     start (Callable[[int], Any]): Called with the bytes of text before work starts.
     progress (Callable[[int], Any]): Called with the number of bytes of each tokenised part.
     RETURNS (Dict[str, Any]): What stands in `corpus.json`.
-    RAISES: As `prepare_corpus`; G016 for a vocabulary without specials, G020 if a file is named in both texts, both
-        before work starts; G021 if `vocab` is not sorted by count.
+    RAISES: As `prepare_corpus`; and before work starts G016 for a vocabulary without specials, G021 for one that is not
+        sorted by count, G020 if a file is named in both texts.
     """
     if n_process < 1:
         raise ValueError(Errors.G908.format(name="n_process", expected="at least 1", value=n_process))
@@ -116,17 +117,17 @@ def prepare_sentences(
     given = VocabularyIndexer(read_words(Path(vocab)), lang=settings.lang) if vocab is not None else None
     with atomic_directory(output, overwrite=overwrite) as folder:
         texts = _find_texts(patterns, dev=dev)
+        if given is not None:
+            check_order(given.words, _count_beginning(texts["train"], settings=settings), path=vocab)
         start(sum(file.n_bytes for files in texts.values() for file in files))
         store = SentenceStore(folder / _PROVISIONAL_NAME)
         reader = _Reader(store, settings=settings, n_process=n_process, progress=progress)
         first_of = {split: reader.read(files) for split, files in texts.items()}
         splits = _split_sentences(store, first_of_dev=first_of.get("dev"), settings=settings)
         words, alphabet = _choose_words(store, train=splits["train"].sentences, settings=settings, given=given)
-        if given is not None:
-            check_order(words, path=vocab)
         record = _write(store, folder=folder, splits=splits, words=words, alphabet=alphabet, settings=settings)
         record["headings_left_out"] = reader.n_headings
-        record["sources"] = _describe(texts)
+        record["sources"] = [{"split": split, **file.describe()} for split, files in texts.items() for file in files]
         store.path.unlink()
         return write_record(folder, record=record)
 
@@ -186,8 +187,18 @@ def _find_texts(patterns: Iterable[str], *, dev: Sequence[str]) -> Dict[str, Lis
     return texts
 
 
-def _describe(texts: Dict[str, List[TextFile]]) -> List[Dict[str, Any]]:
-    return [{"split": split, **file.describe()} for split, files in texts.items() for file in files]
+def _count_beginning(files: List[TextFile], *, settings: SentenceSettings) -> "Counter[str]":
+    """Count the words of the first megabyte."""
+    chunk = Chunk([], [])
+    size = 0
+    for line, begins in read_lines(files, documents=settings.document_mark):
+        chunk.lines.append(line)
+        chunk.begins.append(begins)
+        size += len(line)
+        if size >= _BEGINNING:
+            break
+    units = settings.tokenizer()(chunk)
+    return Counter(units.types[index] for index in units.tokens)
 
 
 def _split_sentences(
@@ -221,7 +232,7 @@ def _choose_words(
     given: Optional[VocabularyIndexer],
 ) -> Tuple[Words, Optional[List[str]]]:
     """The words in their order and the alphabet, both counted on the training sentences alone."""
-    types, counts = store.types, _count(store, sentences=train)
+    types, counts = store.types, store.count(train)
     words = order_words(
         types,
         counts,
@@ -233,19 +244,6 @@ def _choose_words(
     if settings.alphabet is None:
         return words, None
     return words, learn_alphabet(dict(zip(types, counts.tolist(), strict=True)), size=settings.alphabet)
-
-
-def _count(store: SentenceStore, *, sentences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How often each token stands in some sentences, by provisional number."""
-    is_wanted = np.zeros(len(store.ends), dtype=bool)
-    is_wanted[sentences] = True
-    ends, tokens, n_types = np.asarray(store.ends), store.tokens, len(store.types)
-    counts = np.zeros(n_types, dtype=np.int64)
-    for begin in range(0, len(tokens), _BLOCK):
-        block = tokens[begin : begin + _BLOCK]
-        sentence = np.searchsorted(ends, np.arange(begin, begin + len(block)), side="right")  # per token
-        counts += np.bincount(block[is_wanted[sentence]], minlength=n_types)
-    return counts
 
 
 def _write(
@@ -263,19 +261,6 @@ def _write(
     write_lines(folder / COUNTS_NAME, map(str, words.counts))
     if alphabet is not None:
         write_lines(folder / ALPHABET_NAME, alphabet)
-    sizes = {
-        split: write_shards(
-            folder,
-            split=split,
-            tokens=store.tokens,
-            ends=store.ends,
-            documents=chosen.sentences,
-            final_ids=words.final_ids,
-            is_unknown=words.is_unknown,
-            shard_tokens=settings.shard_tokens,
-        )
-        for split, chosen in splits.items()
-    }
     return {
         "format_version": FORMAT_VERSION,
         "format": SentenceCorpus.format,
@@ -285,9 +270,27 @@ def _write(
         "alphabet": None if alphabet is None else len(alphabet),
         "dtype": str(words.final_ids.dtype),
         "splits": {
-            split: {"documents": splits[split].n_documents, "sentences": sizes[split].pop("documents"), **sizes[split]}
-            for split in splits
+            split: _write_split(
+                store, folder=folder, name=split, split=chosen, words=words, shard_tokens=settings.shard_tokens
+            )
+            for split, chosen in splits.items()
         },
         "settings": asdict(settings),
         "versions": {"glomo-spacy": __version__, "spacy": spacy.__version__},
     }
+
+
+def _write_split(
+    store: SentenceStore, *, folder: Path, name: str, split: _Split, words: Words, shard_tokens: int
+) -> Dict[str, Any]:
+    sizes = write_shards(
+        folder,
+        split=name,
+        tokens=store.tokens,
+        ends=store.ends,
+        documents=split.sentences,
+        final_ids=words.final_ids,
+        is_unknown=words.is_unknown,
+        shard_tokens=shard_tokens,
+    )
+    return {"documents": split.n_documents, "sentences": sizes.pop("documents"), **sizes}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import spacy
 
-from glomo_spacy.corpora import SentenceCorpus, ShardedCorpus, prepare_sentences, text_files, tokenizing
+from glomo_spacy.corpora import SentenceCorpus, ShardedCorpus, prepare_sentences, sentences, text_files, tokenizing
 from glomo_spacy.corpora.sentence_cutting import SentenceTokenizer
 from glomo_spacy.corpora.sentence_shards import open_corpus
 from glomo_spacy.corpora.sentence_words import learn_alphabet
@@ -140,13 +140,29 @@ def test_given_vocabulary_is_kept(prepare, tmp_path):
         (["a", "b"], "G016", "no <S>"),
         (["<UNK>", "<S>", "</S>", "a"], "G016", "'<UNK>' in line 1"),
         ([*SPECIALS, "a", "a"], "G016", "'a' more than once"),
-        ([*SPECIALS, "b", "c", "a"], "G021", r"'c' \(1\) stands before 'a' \(4\)"),
+        ([*SPECIALS, "b", "c", "a"], "G021", r"'c' \(1 times\) stands before 'a' \(4 times\)"),
     ],
 )
 def test_vocabulary_without_specials_or_unsorted_is_refused(prepare, tmp_path, vocab, code, text):
     with pytest.raises(ValueError, match=rf"^\[{code}\].*{text}"):
         prepare("a a a a c", tokenized=True, vocab=vocab)
     assert not (tmp_path / "corpus").exists()
+
+
+def test_unsorted_vocabulary_is_refused_before_the_text_is_read(prepare, monkeypatch):
+    monkeypatch.setattr(sentences, "tokenize_lines", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ValueError, match=r"^\[G021\]"):
+        prepare("b b b a", vocab=[*SPECIALS, "a", "b"])
+
+
+def test_sorted_vocabulary_of_another_text_is_taken(prepare, tmp_path):
+    words = [f"w{number}" for number in range(60)]
+    other = random.Random(0)
+    text = " ".join(other.choices(words, weights=[1 / (1 + rank * other.uniform(0.3, 3)) for rank in range(60)], k=900))
+    prepare(text, vocab=[*SPECIALS, *words])
+    with pytest.raises(ValueError, match=r"^\[G021\]"):
+        prepare(text, vocab=[*SPECIALS, *reversed(words)], output="other")
+    prepare("x y z", vocab=[*SPECIALS, *words], output="foreign")  # nothing to tell the order by
 
 
 def test_vocabulary_that_is_no_text_is_refused(prepare, tmp_path):
