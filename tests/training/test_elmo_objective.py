@@ -1,6 +1,7 @@
 """The biLM objective: what a batch holds, carried states, scaled gradients, evaluation."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,14 +9,20 @@ import torch
 from glomo_spacy.corpora import EvalStreams, SentenceCorpus, SentenceStreams
 from glomo_spacy.evaluation.bilm import held_out_perplexity
 from glomo_spacy.models import load_checkpoint
+from glomo_spacy.models.elmo import ElmoConfig
 from glomo_spacy.models.elmo.losses import window_losses
 from glomo_spacy.models.elmo.softmax import Negatives, log_expected_counts
+from glomo_spacy.training.config import Pretraining, System, build_choice, build_section, load_config
+from glomo_spacy.training.elmo import ElmoEvaluation, ElmoSettings, StreamSettings
 from glomo_spacy.training.elmo_batches import unpack
 from glomo_spacy.training.loop import pretrain
 from glomo_spacy.training.objectives import build_objective
+from glomo_spacy.training.optimizers import OPTIMIZERS
 from glomo_spacy.training.sampling import LogUniformSampler
+from glomo_spacy.training.schedules import SCHEDULES
 
 CPU = torch.device("cpu")
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def take(objective, n_directions=2, has_negatives=True):
@@ -53,6 +60,28 @@ def test_a_batch_spells_each_word_once_and_predicts_unknown_words_as_one(tiny_el
     known = expected.forward_targets.where(expected.forward_targets < corpus.n_words, 2)
     assert torch.equal(windows.targets[0], known)
     assert len(negatives.ids.unique()) == 32
+
+
+@pytest.mark.parametrize("name", ["pretrain_elmo", "pretrain_elmo_sm", "pretrain_elmo_paper", "tiny/pretrain_elmo"])
+def test_every_setting_of_the_recipes_is_known(name):
+    config = load_config(CONFIGS / f"{name}.cfg")
+    settings = build_section(Pretraining, name="pretraining", values=config["pretraining"])
+    build_section(System, name="system", values=config["system"])
+    build_section(ElmoConfig, name="model", values={**config["model"], "vocab_size": 1000})
+    build_section(StreamSettings, name="corpora", values=config["corpora"])
+    build_section(ElmoSettings, name="objective", values=settings.objective, extra=("name",))
+    build_section(ElmoEvaluation, name="evaluation", values=settings.evaluation)
+    build_choice(OPTIMIZERS, name="optimizer", values=settings.optimizer)
+    build_choice(SCHEDULES, name="schedule", values=settings.schedule)
+    missing = set(ElmoConfig.__dataclass_fields__) - set(config["model"])
+    assert missing == {"vocab_size", "n_characters"}  # all others stand in the file
+
+
+@pytest.mark.parametrize("name, size", [("pretrain_elmo", "medium"), ("pretrain_elmo_paper", "original")])
+def test_recipes_have_the_released_sizes(name, size):
+    model = load_config(CONFIGS / f"{name}.cfg")["model"]
+    sized = {**model, "softmax": "none", "dropout": 0.0}
+    assert ElmoConfig(**sized) == ElmoConfig.sized(size)
 
 
 def test_negatives_are_distinct_and_their_odds_are_as_stated():
