@@ -181,6 +181,7 @@ class Errors(metaclass=_WithCodes):
     G234 = "--from glomo needs {missing}: no tensor tells it."
     G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
     G236 = "{path} cannot be used as vectors of sentences: {reason}."
+    G237 = "{path} would be replaced by what is exported from it, and its soft-max lost. Give another directory."
 
     # --- G3xx: training ----------------------------------------------------------------------------------------------
     G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."

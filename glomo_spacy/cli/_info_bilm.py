@@ -123,16 +123,16 @@ def _add_weights(report: Report, file: Any, found: Arrays) -> None:
 
 
 def _nested(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """Options by their full names as options.json holds them; no characters if the arrays tell of none."""
+    """Options by their full names as options.json holds them, with `char_cnn` if there are characters."""
     nested: Dict[str, Any] = {}
+    has_characters = "char_cnn.embedding.dim" in options
     for full_name, value in options.items():
-        place = nested
         *sections, name = full_name.split(".")
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = value
-    if "n_tokens_vocab" in nested:
-        del nested["char_cnn"]
+        if has_characters or sections != ["char_cnn"]:
+            place = nested
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[name] = value
     return nested
 
 

@@ -137,7 +137,7 @@ def options_from_shapes(shapes: Mapping[str, Shape]) -> Dict[str, Any]:
         kernels = [shapes.get(f"CNN/W_cnn_{i}", ()) for i in range(_count(shapes, r"CNN/W_cnn_(\d+)"))]
         if kernels and all(len(kernel) == 4 for kernel in kernels):
             facts["char_cnn.filters"] = [[kernel[1], kernel[3]] for kernel in kernels]
-    elif len(words := shapes.get("embedding", ())) == 2:
+    if len(words := shapes.get("embedding", ())) == 2:
         facts["n_tokens_vocab"] = words[0]
     return facts
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from glomo_spacy.cli import app
 from glomo_spacy.cli.info import Report, info
 from glomo_spacy.corpora.raw_text import CorpusSettings, prepare_corpus
-from glomo_spacy.indexers import CharIndexer
+from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
 from glomo_spacy.models import save_checkpoint
 from glomo_spacy.models.elmo import BiLM, ElmoConfig
 
@@ -167,6 +167,19 @@ def test_what_is_wrong_with_a_bilm_is_listed(bilm: Path, change: Callable[[Any],
     assert codes(report) == [code]
     assert report.title == "Weights of a biLM (bilm-tf)"
     assert run(bilm / "weights.hdf5")[0] == 1
+
+
+def test_weights_of_a_bilm_of_words_are_checked_without_options(tmp_path: Path) -> None:
+    words = ["<S>", "</S>", "<UNK>", "cat"]
+    model = BiLM(ElmoConfig(token_encoder="words", vocab_size=4, projection_width=3, cell_width=4))
+    save_checkpoint(tmp_path / "ours", model, indexer=VocabularyIndexer(words).config, vocab=words, meta={})
+    pytest.importorskip("h5py")
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "ours"), str(tmp_path / "theirs"), "--to", "bilm"])
+    assert result.exit_code == 0, result.output
+    (tmp_path / "theirs" / "options.json").unlink()
+    report = info(tmp_path / "theirs")
+    assert report.problems == []
+    assert ("reads", "words") in report.sections["Sizes"]
 
 
 def test_truncated_hdf5_is_named(bilm: Path) -> None:

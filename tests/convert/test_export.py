@@ -103,3 +103,10 @@ def test_unknown_type_is_an_error_with_the_known_ones(tmp_path: Path) -> None:
         ValueError, match=r"\[G100\] --dtype = 'int8' is not available. Choose one of: float32, float16"
     ):
         export_checkpoint(tmp_path / "whole", tmp_path / "small", dtype="int8")
+
+
+def test_a_checkpoint_is_not_replaced_by_its_own_export(tmp_path: Path) -> None:
+    save(tmp_path / "whole")
+    with pytest.raises(ValueError, match=r"\[G237\]"):
+        export_checkpoint(tmp_path / "whole", tmp_path / "elsewhere" / ".." / "whole")
+    assert "softmax.weight" in read_checkpoint(tmp_path / "whole").state
