@@ -40,8 +40,8 @@ def export_checkpoint(checkpoint: PathLike, output: PathLike, *, dtype: Optional
     dtype (Optional[str]): Type in which weights are stored, "float16" for half the size; they are loaded as float32.
         None: as they are.
     RETURNS (Exported): What was left out, and sizes.
-    RAISES: ValueError G100 for another type, G235 for weights too large for it, G237 for the same directory; as `read_checkpoint`, `build_model`
-        and `save_checkpoint`.
+    RAISES: ValueError G100 for another type, G235 for weights too large for it, G237 for the same directory; as
+        `read_checkpoint`, `build_model` and `save_checkpoint`.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(Errors.G100.format(name="--dtype", value=dtype, options=", ".join(DTYPES)))
