@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...errors import Errors
 from ..precision import at_least_float32
 from ..products import linear
 from .config import ElmoConfig
@@ -18,6 +19,7 @@ from .config import ElmoConfig
 _CHUNK = 1 << 24  # logits held at a time when no gradient is wanted, 64 MB
 _BLOCK = 1 << 18  # logits of a sampled soft-max computed at a time on a CPU, 1 MB
 _LOWEST = -1e30
+_NARROWER = 4.0  # width of a cluster of an adaptive soft-max over that of the next one
 _NEARLY_ZERO = 0.05  # not 0: the states would get no gradient
 
 
@@ -100,11 +102,17 @@ class AdaptiveSoftmax(nn.Module):
     vocab_size (int): Words, by falling count.
     width (int): Of the states.
     cutoffs (Sequence[int]): First word of each cluster after the short list, rising, below vocab_size.
+    RAISES: ValueError G148 if the last cluster would have no width.
     """
 
     def __init__(self, vocab_size: int, width: int, cutoffs: Sequence[int]) -> None:
         super().__init__()
-        self.clusters = nn.AdaptiveLogSoftmaxWithLoss(width, vocab_size, list(cutoffs), head_bias=True)
+        most = int(math.log(width, _NARROWER) + 1e-9)
+        if len(cutoffs) > most:
+            raise ValueError(Errors.G148.format(found=len(cutoffs), width=width, most=most))
+        self.clusters = nn.AdaptiveLogSoftmaxWithLoss(
+            width, vocab_size, list(cutoffs), div_value=_NARROWER, head_bias=True
+        )
 
     def losses(self, states: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of each target over all words, in nats; arguments as for `FullSoftmax.losses`."""
