@@ -185,6 +185,13 @@ def test_layers_are_those_of_evaluation_in_training_mode_too():
     assert np.abs(dropped[0].detach().numpy() - expected[0]).max() > 1e-3
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_layers_of_the_cpu(model):
+    moved = copy.deepcopy(model).cuda()
+    for state in ("zero", "carry", "carry"):
+        assert_close(moved.layers(SENTENCES, state=state), model.layers(SENTENCES, state=state))
+
+
 def test_copies_and_pickles_give_the_same_bits():
     model = tiny_bilm()
     expected = model.layers(SENTENCES)

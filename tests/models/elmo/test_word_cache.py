@@ -148,6 +148,16 @@ def test_layers_are_right_after_every_step_of_fine_tuning(model, optimizer):
     np.testing.assert_array_equal(model.layers(SENTENCES[:1])[0], fresh_layers(model))
 
 
+@pytest.mark.parametrize("part", ["token_encoder", "forward_lm", "backward_lm"])
+def test_layers_are_right_after_writing_behind_the_back_of_torch(model, part):
+    before = model.layers(SENTENCES[:1])[0]
+    for parameter in getattr(model, part).parameters():
+        parameter.data.numpy()[:] *= 1.5
+    after = model.layers(SENTENCES[:1])[0]
+    np.testing.assert_array_equal(after, fresh_layers(model))
+    assert np.abs(after - before).max() > 0.01
+
+
 def test_layers_are_right_after_loading_other_weights(model):
     before = model.layers(SENTENCES[:1])[0]
     model.load_state_dict(tiny_bilm(seed=1).state_dict())
