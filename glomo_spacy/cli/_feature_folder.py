@@ -99,7 +99,7 @@ class FeatureFolder:
     """A folder with its record read.
 
     path (Path): The folder, as `create` made it.
-    RAISES: G058 (ValueError) if its record is damaged; G904 (ValueError) if it is of another format.
+    RAISES: G058 (ValueError) if its record is damaged or of another format.
 
     Attributes:
     record (Dict[str, Any]): What stands in `extract.json`.
@@ -217,17 +217,14 @@ class FeatureFolder:
 
 
 def read_record(path: Path) -> Dict[str, Any]:
-    """What a folder's `extract.json` says.
-
-    RAISES: G058 (ValueError) if it is damaged; G904 (ValueError) if it is of another format.
-    """
+    """What a folder's `extract.json` says. RAISES: G058 (ValueError) if it is damaged or of another format."""
     try:
         record = dict(json.loads(path.read_text(encoding="utf8")))
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(Errors.G058.format(path=path, reason=error)) from error
     if record.get("format_version") != FORMAT_VERSION:
-        found = record.get("format_version", "unknown")
-        raise ValueError(Errors.G904.format(path=path, found=found, expected=FORMAT_VERSION))
+        reason = f"it is of format {record.get('format_version')}, but this version reads {FORMAT_VERSION}"
+        raise ValueError(Errors.G058.format(path=path, reason=reason))
     return record
 
 

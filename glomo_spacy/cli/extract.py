@@ -256,17 +256,19 @@ def _check_same(record: Dict[str, Any], header: Dict[str, Any], *, path: Path) -
 
 def _remove(folder: Path, single: Optional[Path]) -> None:
     """Remove earlier features, and nothing else."""
+    from ..corpora.feature_files import read_record
     from ._feature_folder import RECORD
 
     if (folder / RECORD).is_file():
         shutil.rmtree(folder)
-    if single is not None and single.is_file():
+    if single is not None and single.is_file() and read_record(single):
         single.unlink()
 
 
 def _short(value: Any) -> str:
-    text = ", ".join(item["file"] for item in value) if isinstance(value, list) else str(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+    is_files = isinstance(value, list)
+    text = ", ".join(f"{file['file']} (SHA-256 {file['sha256'][:8]}…)" for file in value) if is_files else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 @contextmanager
