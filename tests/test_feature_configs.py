@@ -1,4 +1,4 @@
-"""The configs that train a tagger on graph features."""
+"""The configs that train a tagger on graph features and on contextual vectors."""
 
 from pathlib import Path
 from typing import Any, Dict, List
@@ -20,8 +20,9 @@ def names(section: Dict[str, Any], *, prefix: str = "") -> List[str]:
     return found
 
 
-def test_tiny_mirrors_the_config_in_structure() -> None:
-    full, tiny = (spacy.util.load_config(CONFIGS / name) for name in ("features.cfg", "tiny/features.cfg"))
+@pytest.mark.parametrize("name", ["features.cfg", "elmo_tagger.cfg"])
+def test_tiny_mirrors_the_config_in_structure(name: str) -> None:
+    full, tiny = (spacy.util.load_config(CONFIGS / path) for path in (name, f"tiny/{name}"))
     batch_size = "training.batcher.size"  # one compounds, the other is constant
     assert [name for name in names(tiny) if not name.startswith(batch_size)] == [
         name for name in names(full) if not name.startswith(batch_size)
@@ -29,22 +30,48 @@ def test_tiny_mirrors_the_config_in_structure() -> None:
     assert list(tiny) == list(full)
 
 
-@pytest.mark.parametrize("name", ["features.cfg", "tiny/features.cfg"])
-def test_the_listener_is_as_wide_as_the_features(name: str) -> None:
-    config = spacy.util.load_config(CONFIGS / name, interpolate=True)
+@pytest.mark.parametrize("upstream, name", [("tok2vec", "features.cfg"), ("elmo", "elmo_tagger.cfg")])
+@pytest.mark.parametrize("folder", [".", "tiny"])
+def test_the_listener_is_as_wide_as_the_features(folder: str, upstream: str, name: str) -> None:
+    config = spacy.util.load_config(CONFIGS / folder / name, interpolate=True)
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
     listener = config["components"]["tagger"]["model"]["tok2vec"]
-    assert nlp.get_pipe("tok2vec").model.get_dim("nO") == listener["width"]
+    assert nlp.get_pipe(upstream).model.get_dim("nO") == listener["width"]
 
 
-def test_stock_spacy_train_takes_the_tiny_config(tmp_path: Path) -> None:
+def make_corpus(path: Path) -> Dict[str, Any]:
+    """Two sentences to train and evaluate on: overrides that name them, and few steps."""
     nlp = spacy.blank("en")
     docs = DocBin()
     for words in (["The", "dog", "sees", "a", "cat"], ["A", "cat", "hears", "the", "dog"]):
         docs.add(Doc(nlp.vocab, words=words, tags=["DT", "NN", "VBZ", "DT", "NN"]))
-    docs.to_disk(tmp_path / "docs.spacy")
-    paths = {"paths.train": str(tmp_path / "docs.spacy"), "paths.dev": str(tmp_path / "docs.spacy")}
+    docs.to_disk(path)
     steps = {"training.max_steps": 20, "training.eval_frequency": 20}
-    train(CONFIGS / "tiny" / "features.cfg", tmp_path / "output", overrides={**paths, **steps})
+    return {"paths.train": str(path), "paths.dev": str(path), **steps}
+
+
+def test_stock_spacy_train_takes_the_tiny_config(tmp_path: Path) -> None:
+    overrides = make_corpus(tmp_path / "docs.spacy")
+    train(CONFIGS / "tiny" / "features.cfg", tmp_path / "output", overrides=overrides)
     trained = spacy.load(tmp_path / "output" / "model-last")
     assert [token.tag_ for token in trained("The dog sees a cat")] == ["DT", "NN", "VBZ", "DT", "NN"]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"components.elmo.model.trainable": False},
+        {"components.elmo.model.trainable": True},
+        {name: ["sentencizer", "elmo"] for name in ("training.frozen_components", "training.annotating_components")},
+    ],
+    ids=["frozen biLM", "trainable", "frozen component"],
+)
+def test_stock_spacy_train_takes_the_tiny_config_of_elmo(
+    way: Dict[str, Any], elmo_checkpoint: str, tmp_path: Path
+) -> None:
+    overrides = {**make_corpus(tmp_path / "docs.spacy"), "paths.elmo": elmo_checkpoint, **way}
+    overrides.update({"components.elmo.model.width": 8, "training.optimizer.learn_rate": 0.1, "training.dropout": 0.0})
+    train(CONFIGS / "tiny" / "elmo_tagger.cfg", tmp_path / "output", overrides=overrides)
+    trained = spacy.load(tmp_path / "output" / "model-last")
+    assert [token.tag_ for token in trained("The dog sees a cat")] == ["DT", "NN", "VBZ", "DT", "NN"]
+    assert list(trained("A dog. A cat.").sents)
