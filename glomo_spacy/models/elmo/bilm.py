@@ -39,7 +39,6 @@ class BiLM(nn.Module):
     config (ElmoConfig): Sizes and variant.
 
     Attributes:
-    indexer (Optional[Indexer]): How words become its units; None until one is attached, as `build_model` does.
     softmax (Union[FullSoftmax, AdaptiveSoftmax, None]): What predicts words; None in models that only give vectors.
     width (int): Width of a layer's vectors.
     cache (WordCache): Vectors of words met before; used in evaluation without gradient.
@@ -49,7 +48,7 @@ class BiLM(nn.Module):
         super().__init__()
         self.config = config
         self.width = config.width
-        self.indexer: Optional[Indexer] = None
+        self._indexer: Optional[Indexer] = None
         self.cache = WordCache()
         self._carried: Optional[BiLMState] = None
         self._start: Derived[BiLMState] = Derived()
@@ -57,6 +56,11 @@ class BiLM(nn.Module):
         self.forward_lm = LSTMStack(config)
         self.backward_lm = LSTMStack(config) if config.directions == "both" else None
         self.softmax = _build_softmax(config)
+
+    @property
+    def indexer(self) -> Optional[Indexer]:
+        """How words become the model's units; None until `attach_indexer` is called, as `build_model` does."""
+        return self._indexer
 
     def attach_indexer(self, indexer: Indexer) -> None:
         """Let the model read words.
@@ -76,7 +80,9 @@ class BiLM(nn.Module):
         for found, expected, units in checks:
             if found != expected:
                 raise ValueError(Errors.G108.format(found=found, units=units, expected=expected))
-        self.indexer = indexer
+        self._indexer = indexer
+        self.cache.clear()
+        self._start = Derived()
 
     def token_vectors(self, units: Tensor) -> Tensor:
         """Vectors of words without their context.

@@ -4,7 +4,7 @@ The network takes most of a small model's time, and running text repeats its wor
 parameters change that it was filled from.
 """
 
-from threading import Lock
+from threading import RLock
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..derived import ParameterWatch
 
 MAX_WORDS = 1 << 16
 _FIRST_ROWS = 1 << 10
+_LONGEST = 100  # letters; what is longer is rare and only fills the memory
 
 Encode = Callable[[List[str]], Tensor]
 
@@ -29,7 +30,7 @@ class WordCache:
 
     def __init__(self, max_words: int = MAX_WORDS) -> None:
         self.max_words = max_words
-        self._lock = Lock()
+        self._lock = RLock()
         self.clear()
 
     def __len__(self) -> int:
@@ -43,12 +44,13 @@ class WordCache:
 
     def clear(self) -> None:
         """Forget all words."""
-        self._rows: Dict[str, int] = {}
-        self._words: List[str] = []  # by row
-        self._last_used = np.zeros(0, dtype=np.int64)  # by row: in which call
-        self._n_calls = 0
-        self._table: Optional[Tensor] = None
-        self._source: Optional[ParameterWatch] = None
+        with self._lock:
+            self._rows: Dict[str, int] = {}
+            self._words: List[str] = []  # by row
+            self._last_used = np.zeros(0, dtype=np.int64)  # by row: in which call
+            self._n_calls = 0
+            self._table: Optional[Tensor] = None
+            self._source: Optional[ParameterWatch] = None
 
     def vectors(self, words: Sequence[str], encoder: nn.Module, encode: Encode) -> Tensor:
         """Look words up and encode those that are not there.
@@ -91,7 +93,9 @@ class WordCache:
         return known, self._table[torch.from_numpy(rows[known]).to(self._table.device)]
 
     def _store(self, words: Sequence[str], vectors: Tensor) -> None:
-        places = [place for place, word in enumerate(words) if word not in self._rows][: self.max_words]
+        places = [place for place, word in enumerate(words) if word not in self._rows and len(word) <= _LONGEST][
+            : self.max_words
+        ]
         rows = self._make_room(len(places), vectors)
         for row, place in zip(rows, places):
             self._rows[words[place]] = row

@@ -9,6 +9,7 @@ import torch
 from reference.elmo_state import SENTENCES, tiny_bilm
 from torch import nn
 
+from glomo_spacy.indexers import CharIndexer
 from glomo_spacy.models.elmo import BiLM, WordCache
 
 
@@ -40,11 +41,11 @@ def test_a_word_is_encoded_once():
 
 
 def test_it_never_holds_more_than_it_may():
-    cache, encoder = WordCache(max_words=50), Encoder()
-    for start in range(0, 400, 30):
-        words = ["x" * length for length in range(start, start + 70)]
-        assert look_up(cache, encoder, words) == list(range(start, start + 70))
-        assert len(cache) == 50
+    cache, encoder = WordCache(max_words=20), Encoder()
+    for start in [*range(0, 70, 9), 3]:
+        words = ["x" * length for length in range(start, start + 30)]
+        assert look_up(cache, encoder, words) == list(range(start, start + 30))
+        assert len(cache) == 20
 
 
 def test_words_in_use_stay_and_others_make_room():
@@ -53,6 +54,13 @@ def test_words_in_use_stay_and_others_make_room():
         assert look_up(cache, encoder, ["the", new]) == [3, len(new)]
     assert encoder.asked[0] == ["the", "1"]
     assert all("the" not in asked for asked in encoder.asked[1:])
+
+
+def test_endless_strings_are_not_kept():
+    cache, encoder = WordCache(), Encoder()
+    assert look_up(cache, encoder, ["x" * 100_000, "a", "y" * 101]) == [100_000, 1, 101]
+    assert look_up(cache, encoder, ["a", "y" * 101, "x" * 100_000]) == [1, 101, 100_000]
+    assert len(cache) == 1
 
 
 def test_a_cache_of_no_words_keeps_none():
@@ -164,6 +172,14 @@ def test_layers_are_right_after_loading_other_weights(model):
     after = model.layers(SENTENCES[:1])[0]
     np.testing.assert_array_equal(after, fresh_layers(model))
     assert np.abs(after[0] - before[0]).max() > 0.1
+
+
+def test_layers_are_right_with_another_indexer():
+    model = tiny_bilm(alphabet="abc")
+    model.layers([["abc"]])
+    model.attach_indexer(CharIndexer(alphabet="cab"))
+    found = model.layers([["cab"]])[0]
+    np.testing.assert_array_equal(found, tiny_bilm(alphabet="abc").layers([["abc"]])[0])
 
 
 def test_vectors_of_half_precision_are_not_used_for_single_precision(model):
