@@ -120,7 +120,10 @@ def _read_hdf5(path: Path) -> Iterator[Read]:
 
         def read(key: str) -> Array:
             data = file[key] if file.get(key, getlink=True).__class__ is h5py.HardLink else None
-            if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual or data.dtype.kind != "f":
+            is_vectors = (
+                isinstance(data, h5py.Dataset) and not (data.external or data.is_virtual) and data.dtype.kind == "f"
+            )
+            if not is_vectors or data.nbytes > path.stat().st_size:  # else it would unpack to more than there is
                 raise ValueError(Errors.G058.format(path=path, reason=f"{key} is no array of vectors in this file"))
             return np.asarray(data[()], dtype=np.float32)
 
