@@ -25,7 +25,7 @@ def tiny_bilm(*, seed: int = 0, scale: float = 1.0, alphabet: Sequence[str] = ()
 
     scale (float): Factor on the LSTMs' weights. Much above 1 rounding errors grow with every step, in any program.
     """
-    indexer = CharIndexer(alphabet=alphabet or None)
+    indexer = CharIndexer(alphabet=alphabet or None, max_characters=changes.get("max_characters", 50))
     settings = {**TINY, "n_characters": indexer.n_characters, **changes}
     if settings.get("token_encoder") == "words":
         settings["vocab_size"] = len(VOCAB)

@@ -20,6 +20,7 @@ VARIANTS: Dict[str, Dict[str, Any]] = {
     "another forget bias": {"forget_bias": -0.5},
     "words as input": {"token_encoder": "words", "filters": ()},
     "learned alphabet": {"alphabet": ALPHABET},
+    "ten characters a word": {"max_characters": 10},
     "forward only": {"directions": "forward"},
     "forward only, without skip connections": {"directions": "forward", "use_skip_connections": False},
 }
