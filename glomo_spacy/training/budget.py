@@ -29,6 +29,10 @@ class Progress:
     evaluated_step: int = 0
     n_worse: int = 0
 
+    def has_stalled(self, patience: Optional[int]) -> bool:
+        """Whether so many evaluations in a row were no best ones; None: no number is too many."""
+        return patience is not None and self.n_worse >= patience
+
     def note(self, loss: float) -> bool:
         """Take in the held-out loss of this step; tells whether it is the best so far."""
         is_best = self.best_loss is None or loss < self.best_loss

@@ -118,12 +118,9 @@ class Run:
             torch.manual_seed(system.seed + self.fabric.global_rank)  # dropout differs between processes
         loss: Any = torch.compile(self.objective.loss) if system.compile else self.objective.loss
         self._loss, self._stepper = self.fabric.setup(loss, self.optimizer)
+        is_writer, step = self.fabric.is_global_zero, self.progress.step
         self.log = RunLog(
-            output,
-            stream=stream,
-            tensorboard=settings.tensorboard,
-            is_writer=self.fabric.is_global_zero,
-            resumed_step=self.progress.step,
+            output, stream=stream, tensorboard=settings.tensorboard, is_writer=is_writer, resumed_step=step
         )
 
     def initialize(self, directory: Union[str, Path], *, exclude: Sequence[str]) -> None:
@@ -171,7 +168,7 @@ class Run:
 
     @property
     def _is_finished(self) -> bool:
-        has_stalled = self.settings.patience is not None and self.progress.n_worse >= self.settings.patience
+        has_stalled = self.progress.has_stalled(self.settings.patience)
         return self.budget.used(self.progress) >= 1 or self.schedule.is_finished or has_stalled
 
     def _step(self) -> None:
@@ -186,8 +183,7 @@ class Run:
                 loss = self._loss(*(to_device(tensor, self.fabric.device) for tensor in batch))
                 self.fabric.backward(loss / n_batches if n_batches > 1 else loss)
             self._meter.add(loss.detach())
-        if self.settings.clip is not None:
-            clip = self.settings.clip
+        if (clip := self.settings.clip) is not None:
             norm = self.fabric.clip_gradients(self._loss, self._stepper, max_norm=clip, error_if_nonfinite=False)
             self._norm = cast(torch.Tensor, norm)
         self._stepper.step()
