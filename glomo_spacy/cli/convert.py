@@ -19,6 +19,9 @@ def convert_cli(
     vocab: Optional[Path] = Opt(
         None, "--vocab", help="One word per line, in the order of ids; from glomo, <unk> at the end may be left out"
     ),
+    lang: Optional[str] = Opt(
+        None, "--lang", help="From bilm: language of its tokens, as in spacy.blank (default: en)"
+    ),
     dtype: Optional[str] = Opt(None, "--dtype", help="Export: float32, float16 or bfloat16 (default: as it is)"),
     heads: Optional[int] = Opt(None, "--heads", help="From glomo: graphs per layer; the published model has 8"),
     sparsity: Optional[str] = Opt(
@@ -39,6 +42,7 @@ def convert_cli(
     given = {
         "options": options,
         "vocab": vocab,
+        "lang": lang,
         "dtype": dtype,
         "heads": heads,
         "sparsity": sparsity,
@@ -69,11 +73,12 @@ def convert(checkpoint: Path, output: Path, action: str, **options: Any) -> List
 
 
 def _from_bilm(
-    weights: Path, output: Path, *, options: Optional[Path] = None, vocab: Optional[Path] = None
+    weights: Path, output: Path, *, options: Optional[Path] = None, vocab: Optional[Path] = None, lang: str = "en"
 ) -> List[str]:
     from ..convert import convert_bilm
 
-    converted = convert_bilm(weights, output, options=options, vocab=None if vocab is None else _read_words(vocab))
+    words = None if vocab is None else _read_words(vocab)
+    converted = convert_bilm(weights, output, options=options, vocab=words, lang=lang)
     lines = [f"Left out, as no biLM uses it: {', '.join(converted.unused)}"] if converted.unused else []
     if vocab is not None and converted.config.token_encoder == "characters":
         lines.append(f"Left out: {vocab}. The model reads characters and needs no list of words.")
@@ -146,7 +151,7 @@ class Action(NamedTuple):
 
 
 ACTIONS: Dict[str, Action] = {
-    "--from bilm": Action(_from_bilm, ("options", "vocab")),
+    "--from bilm": Action(_from_bilm, ("options", "vocab", "lang")),
     "--from glomo": Action(_from_glomo, ("heads", "sparsity", "feature_predictor", "top_k_rate", "vocab", "dec_len")),
     "--to bilm": Action(_to_bilm, ()),
     "--export": Action(_export, ("dtype",)),

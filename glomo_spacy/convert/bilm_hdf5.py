@@ -48,7 +48,12 @@ class ConvertedBilm(NamedTuple):
 
 
 def convert_bilm(
-    weights: PathLike, output: PathLike, *, options: Optional[PathLike] = None, vocab: Optional[Sequence[str]] = None
+    weights: PathLike,
+    output: PathLike,
+    *,
+    options: Optional[PathLike] = None,
+    vocab: Optional[Sequence[str]] = None,
+    lang: str = "en",
 ) -> ConvertedBilm:
     """Write a checkpoint directory from HDF5 weights.
 
@@ -56,6 +61,7 @@ def convert_bilm(
     output (PathLike): The checkpoint directory; an earlier one is replaced.
     options (Optional[PathLike]): Their options.json. None: the one beside the weights.
     vocab (Optional[Sequence[str]]): The words by id of a model that takes words; others need none.
+    lang (str): Language of the tokens it has learned, as in `spacy.blank(lang)`, for commands that tokenise text.
     RETURNS (ConvertedBilm): Sizes found and arrays left out.
     RAISES: FileNotFoundError G208 and G219, ImportError G228; ValueError, all before data is read, G209-G212 for a file
         that is damaged, leads elsewhere, is packed or of another type, G213 for missing arrays, G214, G217 and G218 for
@@ -67,7 +73,7 @@ def convert_bilm(
     with open_hdf5(weights) as file:
         found = list_arrays(file)
         config, model = check_bilm(found, settings, path=weights, options_path=options)
-        indexer = _indexer(config, vocab, weights)
+        indexer = _indexer(config, vocab, lang=lang, path=weights)
         state = dict(read_tensors(file, found, config))
     model.load_state_dict(state, assign=True)
     meta = {"source": "bilm-tf", "converted_from": weights.name, **history(settings)}
@@ -191,10 +197,12 @@ def read_tensors(file: Any, found: Iterable[str], config: ElmoConfig) -> Iterato
         yield from variable.to_ours(torch.from_numpy(array)).items()
 
 
-def _indexer(config: ElmoConfig, vocab: Optional[Sequence[str]], path: PathLike) -> "CharIndexer | VocabularyIndexer":
+def _indexer(
+    config: ElmoConfig, vocab: Optional[Sequence[str]], *, lang: str, path: PathLike
+) -> Union[CharIndexer, VocabularyIndexer]:
     if config.token_encoder == "characters":
-        return CharIndexer(max_characters=config.max_characters)
-    words = None if vocab is None else VocabularyIndexer(vocab)
+        return CharIndexer(max_characters=config.max_characters, lang=lang)
+    words = None if vocab is None else VocabularyIndexer(vocab, lang=lang)
     if words is None or len(words) != config.vocab_size:
         found = "" if words is None else f", not {len(words)}"
         raise ValueError(Errors.G230.format(path=path, expected=config.vocab_size, found=found))

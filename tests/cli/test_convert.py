@@ -82,10 +82,11 @@ def test_convert_exits_with_one_line_for_a_bad_option(options: tuple[str, ...], 
 def test_bilm_goes_in_and_out(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     shutil.copyfile(BILM / "options.json", tmp_path / "elsewhere.json")
-    options = ("--from", "bilm", "--options", str(tmp_path / "elsewhere.json"))
+    options = ("--from", "bilm", "--options", str(tmp_path / "elsewhere.json"), "--lang", "de")
     code, output = run(str(BILM / "weights.hdf5"), str(tmp_path / "ours"), *options)
     assert code == 0, output
     assert "105,120 weights, reads characters, 2 layers of 64 cells and 16 outputs, both directions" in output
+    assert read_checkpoint(tmp_path / "ours").indexer["lang"] == "de"
     code, output = run(str(tmp_path / "ours"), str(tmp_path / "theirs"), "--to", "bilm")
     assert code == 0, output
     assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["options.json", "weights.hdf5"]
