@@ -3,9 +3,8 @@
 Source: Peters et al. 2018 (arXiv 1802.05365), section 3.2.
 """
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,8 +14,9 @@ from torch import Tensor
 from ..convert.export import without_training
 from ..errors import Errors
 from ..models.checkpoint import Checkpoint
-from ..models.elmo import BiLM
-from ..models.elmo.scalar_mix import ScalarMix, normalized
+from ..models.elmo import BiLM, ScalarMix, set_precision
+from ..models.elmo.lstm import PRECISIONS
+from ..models.elmo.scalar_mix import normalized
 from .pretrained import PretrainedNetwork
 from .seam import MAX_WINDOW, Window, doc_windows
 
@@ -24,6 +24,7 @@ CHOICES: Dict[str, Tuple[str, ...]] = {
     "layers": ("mixed", "all"),
     "sentences": ("use", "require", "ignore"),
     "state": ("zero", "carry"),
+    "precision": PRECISIONS,
 }
 MAX_HELD = 1 << 14  # tokens whose layers are held at once: 50 MB at 3 layers of width 256, 200 MB at width 1024
 _MIX = "mix."  # where the mixture stands among the stored weights
@@ -44,6 +45,7 @@ class ElmoSettings:
     l2: float = 0.0
     sentences: str = "use"
     state: str = "zero"
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name, options in CHOICES.items():
@@ -79,6 +81,7 @@ class ElmoNetwork(PretrainedNetwork):
         self.settings = settings
         if checkpoint is not None:
             self.network.requires_grad_(settings.trainable)
+            set_precision(self.network, settings.precision)
             self.mix = _build_mix(settings, self.n_layers, mix_state)
             if settings.width not in (None, self.width):
                 raise ValueError(Errors.G163.format(path=source, found=self.width, expected=settings.width))
@@ -111,27 +114,30 @@ class ElmoNetwork(PretrainedNetwork):
         is_train (bool): Keep the graph of whatever is trainable.
         RAISES: ValueError G120 without weights, G162 if sentences are missing.
         """
-        parts: List[Tuple[Tensor, Tensor]] = []
-        for positions, layers in self._windows(docs, is_train=is_train):
-            with _gradients(is_train):
-                parts.append((positions, self._combined(layers)))
-        with _gradients(is_train):
-            return _placed(parts, sum(map(len, docs)), self.width, self.device)
+        rows = self._zeros(sum(map(len, docs)), self.width)
+        with torch.set_grad_enabled(is_train):
+            for positions, layers in self._windows(docs, is_train=is_train):
+                rows.index_copy_(0, positions, self._combined(layers))
+        return rows
 
     def rows_and_layers(self, docs: Sequence[Doc]) -> Tuple[Tensor, Tensor]:
         """Rows, and every layer beside them, without gradient.
 
-        RETURNS (Tuple[Tensor, Tensor]): Shapes: (tokens, width), (tokens, layers, width of a layer).
+        RETURNS (Tuple[Tensor, Tensor]): Shapes: (tokens, width), (layers, tokens, width of a layer).
         RAISES: As `rows`.
         """
-        rows, every = [], []
+        n_tokens = sum(map(len, docs))
+        rows, held = self._zeros(n_tokens, self.width), self._zeros(self.n_layers, n_tokens, self.network.width)
         with torch.no_grad():
             for positions, layers in self._windows(docs, is_train=False):
-                rows.append((positions, self._combined(layers)))
-                every.append((positions, torch.cat(layers, dim=1).transpose(0, 1).flatten(1)))
-            n_tokens, width = sum(map(len, docs)), self.network.width
-            held = _placed(every, n_tokens, self.n_layers * width, self.device)
-            return _placed(rows, n_tokens, self.width, self.device), held.view(n_tokens, self.n_layers, width)
+                rows.index_copy_(0, positions, self._combined(layers))
+                held.index_copy_(1, positions, torch.cat(layers, dim=1))
+        return rows, held
+
+    def _zeros(self, *shape: int) -> Tensor:
+        """In the type and on the device of the weights."""
+        parameter: Tensor = next(self.network.parameters())
+        return parameter.new_zeros(shape)
 
     def _windows(self, docs: Sequence[Doc], *, is_train: bool) -> Iterator[Tuple[Tensor, List[Tensor]]]:
         """Layers of all windows, a bounded number of tokens at a time.
@@ -144,7 +150,7 @@ class ElmoNetwork(PretrainedNetwork):
         windows = doc_windows(docs, sentences=self.settings.sentences, max_window=None if is_carried else MAX_WINDOW)
         texts = [[token.text for token in doc] for doc in docs]
         first_rows = np.cumsum([0, *map(len, docs)])
-        for batch in [windows] if is_carried else _held_together(windows):
+        for batch in filter(None, [windows] if is_carried else _held_together(windows)):
             words = [[texts[window.doc][place] for place in window.tokens.tolist()] for window in batch]
             if is_carried:
                 every = [torch.from_numpy(layers) for layers in network.layers(words, state="carry")]
@@ -195,16 +201,3 @@ def _held_together(windows: Sequence[Window]) -> Iterator[List[Window]]:
         n_tokens += len(window)
     if batch:
         yield batch
-
-
-def _placed(parts: Sequence[Tuple[Tensor, Tensor]], n_tokens: int, width: int, device: torch.device) -> Tensor:
-    """Put rows where they belong; what has none stays 0. Shape: (tokens, width)."""
-    rows = torch.zeros(n_tokens, width, device=device)
-    if not parts:
-        return rows
-    positions, values = zip(*parts)
-    return rows.index_copy(0, torch.cat(positions), torch.cat(values).to(rows.dtype))
-
-
-def _gradients(is_train: bool) -> AbstractContextManager[Any]:
-    return torch.set_grad_enabled(is_train)

@@ -241,6 +241,16 @@ def test_threads_share_one_network(model: Model) -> None:
         np.testing.assert_allclose(rows, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_fewer_bits_are_opt_in_and_stay_near(precision: str, model: Model, elmo_checkpoint: str) -> None:
+    other = build_elmo_v1(pretrained=elmo_checkpoint, precision=precision)
+    docs = [random_doc(30)]
+    error = np.abs(other.predict(docs)[0] - model.predict(docs)[0])
+    assert 0 < error.max()
+    assert error.mean() < 0.05
+    assert other.predict(docs)[0].dtype == np.float32
+
+
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +266,7 @@ def test_carried_state_is_that_of_bilm_tf_row_by_row(elmo_checkpoint: str) -> No
     elmo_network(model).network.reset_state()
     first = model.predict([make_doc(["the", "dog"])])[0]
     assert np.abs(first - again).max() > 1e-3
+    assert model.predict([]) == []
     afresh = build_elmo_v1(pretrained=elmo_checkpoint).predict([make_doc(["the", "dog"])])[0]
     np.testing.assert_allclose(first, afresh, atol=1e-6)
 
@@ -478,7 +489,9 @@ def test_a_width_in_the_config_is_known_without_weights_and_checked_with_them(el
 # --- Refusals ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("setting", [{"layers": "top"}, {"sentences": "maybe"}, {"state": "kept"}])
+@pytest.mark.parametrize(
+    "setting", [{"layers": "top"}, {"sentences": "maybe"}, {"state": "kept"}, {"precision": "float8"}]
+)
 def test_unknown_choices_are_refused_when_built(setting: Any, elmo_checkpoint: str) -> None:
     name, value = next(iter(setting.items()))
     with pytest.raises(ValueError, match=f"G100.*{name} = '{value}'"):
