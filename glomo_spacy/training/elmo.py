@@ -56,6 +56,12 @@ class ElmoSettings:
     gradient_scale: float
     start_from_counts: bool
 
+    def __post_init__(self) -> None:
+        for name, value in (("n_negatives", self.n_negatives), ("gradient_scale", self.gradient_scale)):
+            if value is not None and value <= 0:
+                name = f"pretraining.objective.{name}"
+                raise ValueError(Errors.G141.format(name=name, expected="above 0", value=value))
+
 
 @dataclass(frozen=True)
 class ElmoEvaluation:
@@ -75,7 +81,8 @@ class ElmoObjective(Objective):
     """Train a `BiLM` on sentences; see `Objective` for the arguments.
 
     RAISES: ValueError G146 if [model] sets what the corpus decides, G155 for negatives without a full soft-max, G306
-        if the batch does not divide among the processes; else as `ElmoConfig`, `SentenceCorpus` and `build_section`.
+        if the batch does not divide among the processes, G319 without held-out text; else as `ElmoConfig`,
+        `SentenceCorpus`, its streams and `build_section`.
     """
 
     kind = "elmo"
@@ -87,13 +94,17 @@ class ElmoObjective(Objective):
         settings = build_section(
             ElmoSettings, name="pretraining.objective", values=sections["objective"], extra=("name",)
         )
-        self._evaluation = build_section(ElmoEvaluation, name="pretraining.evaluation", values=sections["evaluation"])
+        evaluation = build_section(ElmoEvaluation, name="pretraining.evaluation", values=sections["evaluation"])
         streams = build_section(StreamSettings, name="corpora", values=config.get("corpora"))
         if streams.batch_size % world_size:
             raise ValueError(Errors.G306.format(batch_size=streams.batch_size, world_size=world_size))
         self.provenance = streams.provenance
         corpus = SentenceCorpus(config["paths"]["corpus"], split="train")
-        self._dev_corpus = SentenceCorpus(config["paths"]["corpus"], split="dev")
+        held_out = SentenceCorpus(config["paths"]["corpus"], split="dev")
+        if not held_out.n_sentences:
+            raise ValueError(Errors.G319.format(corpus=held_out.directory))
+        self._held_out = EvalStreams(held_out, batch_size=evaluation.batch_size, unroll=evaluation.unroll)
+        self._max_batches = evaluation.max_batches
         self.corpus_record, self.vocab = corpus.record, list(corpus.words)
         self.model = _new_model(config.get("model"), corpus)
         indexer = cast(Indexer, self.model.indexer)
@@ -102,31 +113,20 @@ class ElmoObjective(Objective):
         softmax = self.model.softmax
         if settings.start_from_counts and isinstance(softmax, FullSoftmax):
             softmax.start_from_counts(torch.from_numpy(corpus.counts))
-        sampler = self._sampler(settings, corpus.n_words)
+        sampler = _sampler(settings, self.model.config)
         self.loss = ElmoLoss(self.model, has_negatives=sampler is not None, gradient_scale=settings.gradient_scale)
+        shape = {"batch_size": streams.batch_size, "unroll": streams.unroll}
+        windows = SentenceStreams(corpus, **shape, seed=seed, rank=rank, world_size=world_size)
         self.batches = ElmoBatches(
-            SentenceStreams(
-                corpus,
-                batch_size=streams.batch_size,
-                unroll=streams.unroll,
-                seed=seed,
-                rank=rank,
-                world_size=world_size,
-            ),
-            self._maker,
-            sampler=sampler,
-            n_directions=self.loss.n_directions,
-            seed=seed,
+            windows, self._maker, sampler=sampler, n_directions=self.loss.n_directions, seed=seed
         )
         self._rank, self._world_size = rank, world_size
 
     def evaluate(self, device: torch.device) -> Dict[str, Any]:
         """Held-out perplexity of each direction over the whole vocabulary."""
-        settings = self._evaluation
-        batches = EvalStreams(self._dev_corpus, batch_size=settings.batch_size, unroll=settings.unroll)
         return held_out_perplexity(
             self.model,
-            islice(batches, settings.max_batches),
+            islice(self._held_out, self._max_batches),
             self._maker,
             device=device,
             rank=self._rank,
@@ -140,13 +140,6 @@ class ElmoObjective(Objective):
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         parts = state["lstm"]
         self.loss.state = None if parts is None else BiLMState(*(part and State(*part) for part in parts))
-
-    def _sampler(self, settings: ElmoSettings, n_words: int) -> Optional[LogUniformSampler]:
-        if settings.n_negatives is None:
-            return None
-        if self.model.config.softmax != "full":
-            raise ValueError(Errors.G155.format(softmax=self.model.config.softmax))
-        return LogUniformSampler(n_words, n_negatives=settings.n_negatives)
 
 
 class ElmoLoss(nn.Module):
@@ -191,6 +184,14 @@ def _new_model(section: Any, corpus: SentenceCorpus) -> BiLM:
     model = BiLM(config)
     model.attach_indexer(indexer)
     return model
+
+
+def _sampler(settings: ElmoSettings, model: ElmoConfig) -> Optional[LogUniformSampler]:
+    if settings.n_negatives is None:
+        return None
+    if model.softmax != "full":
+        raise ValueError(Errors.G155.format(softmax=model.softmax))
+    return LogUniformSampler(model.vocab_size or 0, n_negatives=settings.n_negatives)
 
 
 def _to_device(state: BiLMState, device: torch.device) -> BiLMState:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from glomo_spacy.corpora import EvalStreams, SentenceCorpus, SentenceStreams
+from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
 from glomo_spacy.evaluation.bilm import held_out_perplexity
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.elmo import ElmoConfig
@@ -145,13 +146,13 @@ def test_counts_give_the_first_biases(tiny_elmo, sentences):
 
 
 @pytest.mark.parametrize("batch_size, unroll", [(4, 10), (4, 3), (1, 50)])
-def test_evaluation_scores_every_word_once_whatever_the_windows(batch_size, unroll, tiny_elmo):
+def test_evaluation_scores_every_word_once_whatever_the_windows(batch_size, unroll, tiny_elmo, sentences):
     overrides = {"pretraining__evaluation__batch_size": batch_size, "pretraining__evaluation__unroll": unroll}
     objective = build_objective(tiny_elmo(**overrides), seed=1)
     objective.loss.eval()
     before = torch.get_rng_state()
     measures = objective.evaluate(CPU)
-    dev = objective._dev_corpus
+    dev = SentenceCorpus(sentences, split="dev")
     assert measures["n_targets"] == dev.n_predictions
     assert measures["n_unknown"] == sum(int((sentence >= dev.n_words).sum()) for sentence in dev.documents())
     if batch_size == 4:
@@ -165,10 +166,10 @@ def test_evaluation_scores_every_word_once_whatever_the_windows(batch_size, unro
     assert objective.evaluate(CPU) == measures
 
 
-def test_processes_share_the_rows_and_sum_to_the_whole(tiny_elmo, monkeypatch):
+def test_processes_share_the_rows_and_sum_to_the_whole(tiny_elmo, sentences, monkeypatch):
     objective = build_objective(tiny_elmo(), seed=1)
     objective.loss.eval()
-    batches = list(EvalStreams(objective._dev_corpus, batch_size=4, unroll=10))
+    batches = list(EvalStreams(SentenceCorpus(sentences, split="dev"), batch_size=4, unroll=10))
     parts, whole = [], []
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: parts.append(sums.clone()))
     for rank in (0, 1):
@@ -224,6 +225,34 @@ def test_the_corpus_decides_what_the_model_reads_and_predicts(name, tiny_elmo):
 def test_a_batch_must_divide_among_the_processes(tiny_elmo):
     with pytest.raises(ValueError, match=r"\[G306\] corpora.batch_size \(4\) must be divisible by .* \(3\)"):
         build_objective(tiny_elmo(), seed=1, world_size=3)
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        (
+            "pretraining.objective.n_negatives",
+            0,
+            r"\[G141\] pretraining.objective.n_negatives must be above 0, but is 0",
+        ),
+        ("pretraining.objective.gradient_scale", -1.0, r"\[G141\]"),
+        ("pretraining.evaluation.unroll", 0, r"\[G908\] unroll must be at least 1"),
+        ("corpora.unroll", 0, r"\[G908\] unroll must be at least 1"),
+        ("pretraining.patience", 0, r"\[G141\] pretraining.patience must be above 0"),
+    ],
+)
+def test_a_value_out_of_range_is_named_before_any_work(name, value, message, tiny_elmo, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        pretrain(tiny_elmo(**{name.replace(".", "__"): value}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_corpus_without_held_out_text_is_refused(tiny_elmo, tmp_path):
+    (tmp_path / "text.txt").write_text("a b\nc d\n")
+    settings = SentenceSettings(tokenized=True, dev_documents=0)
+    prepare_sentences([str(tmp_path / "text.txt")], tmp_path / "corpus", settings=settings)
+    with pytest.raises(ValueError, match=r"\[G319\].*holds no held-out sentence|\[G905\].*no split 'dev'"):
+        build_objective(tiny_elmo(paths__corpus=str(tmp_path / "corpus")), seed=1)
 
 
 def test_a_corpus_of_documents_is_refused(tiny_elmo, corpus):
