@@ -212,7 +212,6 @@ class Errors(metaclass=_WithCodes):
     )
     G316 = "{path} was trained with other words than those of {corpus}. Prepare the text with --vocab {path}/vocab.txt."
     G317 = "{path} is a GLoMo model, which is measured on one directory written by prepare, but got: {text}."
-    G319 = "{corpus} holds no held-out sentence, so nothing would be measured. Prepare it with --dev-fraction, --dev-documents or --dev."
     G318 = "There are no words to predict in: {text}."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------

@@ -81,8 +81,8 @@ class ElmoObjective(Objective):
     """Train a `BiLM` on sentences; see `Objective` for the arguments.
 
     RAISES: ValueError G146 if [model] sets what the corpus decides, G155 for negatives without a full soft-max, G306
-        if the batch does not divide among the processes, G319 without held-out text; else as `ElmoConfig`,
-        `SentenceCorpus`, its streams and `build_section`.
+        if the batch does not divide among the processes; else as `ElmoConfig`, `SentenceCorpus`, its streams and
+        `build_section`.
     """
 
     kind = "elmo"
@@ -101,8 +101,6 @@ class ElmoObjective(Objective):
         self.provenance = streams.provenance
         corpus = SentenceCorpus(config["paths"]["corpus"], split="train")
         held_out = SentenceCorpus(config["paths"]["corpus"], split="dev")
-        if not held_out.n_sentences:
-            raise ValueError(Errors.G319.format(corpus=held_out.directory))
         self._held_out = EvalStreams(held_out, batch_size=evaluation.batch_size, unroll=evaluation.unroll)
         self._max_batches = evaluation.max_batches
         self.corpus_record, self.vocab = corpus.record, list(corpus.words)

@@ -251,7 +251,7 @@ def test_a_corpus_without_held_out_text_is_refused(tiny_elmo, tmp_path):
     (tmp_path / "text.txt").write_text("a b\nc d\n")
     settings = SentenceSettings(tokenized=True, dev_documents=0)
     prepare_sentences([str(tmp_path / "text.txt")], tmp_path / "corpus", settings=settings)
-    with pytest.raises(ValueError, match=r"\[G319\].*holds no held-out sentence|\[G905\].*no split 'dev'"):
+    with pytest.raises(ValueError, match=r"\[G905\].*has no split 'dev'. It has: train"):
         build_objective(tiny_elmo(paths__corpus=str(tmp_path / "corpus")), seed=1)
 
 
