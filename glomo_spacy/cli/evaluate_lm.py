@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_UNROLL = 20  # words of a biLM's row at a time; any number gives the same result
+_UNROLL = 20  # words of a biLM's row at a time, as in training
 
 
 def evaluate_lm_cli(

@@ -68,7 +68,8 @@ class ElmoEvaluation:
     """[pretraining.evaluation] of "elmo"
 
     batch_size (int): Rows the held-out text is divided into; each begins with a zero state.
-    unroll (int): Words per row at a time; any number gives the same result.
+    unroll (int): Words per row at a time. It moves the result a little, since a row that is through with a sentence
+        takes the next one; with one row it does not.
     max_batches (Optional[int]): Batches to use, which shortens every row; null: all of the text.
     """
 

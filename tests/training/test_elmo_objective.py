@@ -1,6 +1,7 @@
 """The biLM objective: what a batch holds, carried states, scaled gradients, evaluation."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,7 @@ def test_counts_give_the_first_biases(tiny_elmo, sentences):
 
 
 @pytest.mark.parametrize("batch_size, unroll", [(4, 10), (4, 3), (1, 50)])
-def test_evaluation_scores_every_word_once_whatever_the_windows(batch_size, unroll, tiny_elmo, sentences):
+def test_evaluation_scores_every_word_once_and_disturbs_nothing(batch_size, unroll, tiny_elmo, sentences):
     overrides = {"pretraining__evaluation__batch_size": batch_size, "pretraining__evaluation__unroll": unroll}
     objective = build_objective(tiny_elmo(**overrides), seed=1)
     objective.loss.eval()
@@ -155,15 +156,31 @@ def test_evaluation_scores_every_word_once_whatever_the_windows(batch_size, unro
     dev = SentenceCorpus(sentences, split="dev")
     assert measures["n_targets"] == dev.n_predictions
     assert measures["n_unknown"] == sum(int((sentence >= dev.n_words).sum()) for sentence in dev.documents())
-    if batch_size == 4:
-        torch.manual_seed(0)
-        reference = build_objective(tiny_elmo(pretraining__evaluation__unroll=1000), seed=1)
-        reference.model.load_state_dict(objective.model.state_dict())
-        reference.loss.eval()
-        assert measures["loss"] == pytest.approx(reference.evaluate(CPU)["loss"], rel=1e-5)
-    torch.set_rng_state(before)
+    assert measures["unknown_rate"] == measures["n_unknown"] / dev.n_tokens
     next(objective.batches)
     assert objective.evaluate(CPU) == measures
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_state_is_carried_through_held_out_text(tiny_elmo):
+    """One row is the same however it is cut; a model that forgot its state at each cut would differ."""
+    losses = []
+    for unroll in (1, 7, 1000):
+        torch.manual_seed(0)
+        overrides = {"pretraining__evaluation__batch_size": 1, "pretraining__evaluation__unroll": unroll}
+        objective = build_objective(tiny_elmo(pretraining__objective__start_from_counts=False, **overrides), seed=1)
+        objective.model.softmax.weight.data *= 300  # so that the loss hangs on the states
+        objective.loss.eval()
+        losses.append(objective.evaluate(CPU)["loss"])
+    assert losses[0] == pytest.approx(losses[2], rel=1e-5)
+    assert losses[1] == pytest.approx(losses[2], rel=1e-5)
+    objective.model.forward_lm.forward = partial(_forget, objective.model.forward_lm.forward)
+    objective._held_out.unroll = 7
+    assert abs(objective.evaluate(CPU)["loss"] - losses[2]) > 1e-3
+
+
+def _forget(forward, inputs, *, mask=None, state=None):
+    return forward(inputs, mask=mask)
 
 
 def test_processes_share_the_rows_and_sum_to_the_whole(tiny_elmo, sentences, monkeypatch):
