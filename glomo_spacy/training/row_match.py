@@ -8,6 +8,8 @@ from torch import Tensor
 
 _TAIL = re.compile(r"softmax\.clusters\.tail\.(\d+)\.1\.weight")
 _HEAD = "softmax.clusters.head."
+# Named, since any other weight may happen to have as many rows as there are words.
+_WORD_TABLES = {"embedding.weight", "token_encoder.weight", "softmax.weight", "softmax.bias"}
 _CHARACTERS = "token_encoder.embedding"
 _N_BYTES = 256
 
@@ -72,7 +74,7 @@ def row_labels(
         bounds = [*cutoffs, len(vocab)]
         index = int(tail[1])
         labels = list(vocab[bounds[index] : bounds[index + 1]])
-    elif vocab is not None:
+    elif vocab is not None and name in _WORD_TABLES:
         labels = list(vocab)
     return labels if labels is not None and len(labels) == n_rows else None
 

@@ -152,6 +152,20 @@ def test_rows_of_characters_follow_their_letters():
     assert match.here.tolist() == [0, 3, 4, 5, 6, 7]
 
 
+def test_a_weight_that_has_as_many_rows_as_words_by_chance_is_copied_as_it_is():
+    weight, vocab = torch.zeros(4, 2), ["a", "b", "c", "d"]
+    assert row_labels("forward_lm.layers.0.bias", weight, vocab=vocab, indexer={}) is None
+    assert row_labels("softmax.weight", weight, vocab=vocab, indexer={}) == vocab
+
+
+def test_rows_of_a_table_of_input_words_follow_their_words(tiny_elmo, new_text, tmp_path):
+    words = {"model__token_encoder": "words"}
+    pretrain(tiny_elmo(**words))
+    objective = build_objective(tiny_elmo(paths__corpus=str(new_text), **words), seed=1)
+    report = start(objective, tmp_path / "run" / "model-last")
+    assert set(report.by_word) == {"token_encoder.weight", "softmax.weight", "softmax.bias"}
+
+
 def test_no_shared_word_is_an_error(tiny_elmo, tmp_path):
     objective = build_objective(tiny_elmo(), seed=1)
     vocab = [f"other{index}" for index in range(len(objective.vocab))]

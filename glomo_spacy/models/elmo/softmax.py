@@ -66,9 +66,10 @@ class FullSoftmax(nn.Module):
         targets (Tensor): Word ids. Shape: (targets,).
         RETURNS (Tensor): Shape: (targets,). Without gradients memory is bounded whatever the number of targets.
         """
-        size = len(targets) if torch.is_grad_enabled() else max(1, _CHUNK // len(self.weight))
-        parts = zip(states.split(max(size, 1)), targets.split(max(size, 1)))
-        return torch.cat([self._losses(*part) for part in parts])
+        if torch.is_grad_enabled():
+            return self._losses(states, targets)
+        size = max(1, _CHUNK // len(self.weight))
+        return torch.cat([self._losses(*part) for part in zip(states.split(size), targets.split(size))])
 
     def _losses(self, states: Tensor, targets: Tensor) -> Tensor:
         logits = at_least_float32(linear(states, self.weight, self.bias))  # (targets, vocab)
