@@ -151,7 +151,7 @@ def make_maps(
     embedder = Embedder(pretrained)
     layers = ["words alone", *(f"layer {number}" for number in range(1, embedder.n_layers)), "mean of all"]
     first = _number_of(layer, embedder)
-    maps = [_token_map(name, found, embedder) for name, found in sentences.items()]
+    maps = [token_map(name, found, embedder) for name, found in sentences.items()]
     with tqdm(total=len(maps) * len(layers), desc="Place", unit="layer", delay=0.5, disable=not show_progress) as bar:
         placed = [place_map(item, perplexity=perplexity, seed=seed, progress=bar.update) for item in maps]
     return Maps(placed, layers, first)
@@ -241,7 +241,14 @@ def _number_of(layer: str, embedder: "Embedder") -> int:
     return embedder.n_layers if wanted == "mean" else wanted % embedder.n_layers
 
 
-def _token_map(name: str, sentences: Sequence[Sentence], embedder: "Embedder") -> "TokenMap":
+def token_map(name: str, sentences: Sequence[Sentence], embedder: "Embedder") -> "TokenMap":
+    """What a map shows: all words of sentences with the vectors of all layers and, last, their mean.
+
+    name (str): If it is a word of them, all of its occurrences are marked.
+    sentences (Sequence[Sentence]): With their groups.
+    embedder (Embedder): Gives the vectors.
+    RAISES: G054 (ValueError) without any word.
+    """
     import numpy
 
     from ..visual import TokenMap, collect_rows

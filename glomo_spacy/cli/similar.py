@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..embedder import Embedder, Layer
 
 WHICH = ("any", "same", "other")
+DEFAULT_LAYER = "mean"  # of all: the topmost alone brings words that have like neighbours, whatever they mean
 _SIDE = 42  # characters of context shown on each side
 
 Vectors = Iterable[Tuple[List[str], Any]]
@@ -50,7 +51,7 @@ def similar_cli(
     occurrence: int = Opt(1, "--occurrence", help="Which one, if the query has the word several times"),
     pretrained: str = Opt(PRETRAINED, "--pretrained", "-m", help="Packaged name or checkpoint directory"),
     layer: Optional[str] = Opt(
-        None, "--layer", help="Compare vectors of this layer: 0 words alone, -1 the topmost (default), or mean"
+        None, "--layer", help="Compare the mean of all layers (default: mean) or one: 0 words alone, -1 the topmost"
     ),
     tokenized: bool = Opt(False, "--tokenized", help="Query and lines are tokens separated by white space"),
     lang: str = Opt("en", "--lang", "-l", help="Language of the tokeniser"),
@@ -174,7 +175,7 @@ def _open(
 
     if len(text) == 1 and (Path(text[0]) / RECORD).is_file():
         return _open_folder(Path(text[0]), embedder, layer=layer)
-    wanted = parse_layer(layer or "-1")
+    wanted = parse_layer(layer or DEFAULT_LAYER)
     if wanted is None:
         raise ValueError(Errors.G100.format(name="layer", value=layer, options="mean or the number of a layer"))
     embedder.check_layer(wanted)
@@ -210,7 +211,7 @@ def _open_folder(path: Path, embedder: "Embedder", *, layer: Optional[str]) -> "
     stored = folder.settings.layer
     if stored != "all" and layer not in (None, stored):
         raise ValueError(Errors.G100.format(name="layer", value=layer, options=f"{stored}, the one in {path}"))
-    wanted = parse_layer((layer or "-1") if stored == "all" else stored)
+    wanted = parse_layer((layer or DEFAULT_LAYER) if stored == "all" else stored)
     embedder.check_layer(wanted)
     every = (pair for shard in folder.shards for pair in folder.read(shard))
     if stored != "all":

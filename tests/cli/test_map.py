@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from glomo_spacy import Embedder
+from glomo_spacy.architectures.pretrained import packaged_names
 from glomo_spacy.cli import app
-from glomo_spacy.cli.map import Sentence, choose_sentences, gallery_sentences, make_maps, read_groups
+from glomo_spacy.cli.map import Sentence, choose_sentences, gallery_sentences, make_maps, read_groups, token_map
 
 LINES = ["theatre\tThe play opened. It closed.", "sport\tThey play football.", "We saw a play.", "Nothing here."]
 
@@ -178,3 +179,17 @@ def test_a_wrong_option_for_a_text_is_one_clear_error(
 def test_a_text_without_words_is_one_clear_error(tmp_path: Path, elmo_checkpoint: str) -> None:
     result = run(tmp_path / "none.txt", "-m", elmo_checkpoint)
     assert result.output.startswith("✘ [G004] No file matches")
+
+
+@pytest.mark.skipif("elmo_en_sm" not in packaged_names(), reason="needs the packaged weights")
+def test_packaged_weights_keep_the_senses_of_the_gallery_apart() -> None:
+    embedder = Embedder()
+    right = total = 0
+    for word, sentences in gallery_sentences().items():
+        item = token_map(word, sentences, embedder)
+        agreement = item.agreement(embedder.n_layers - 1)
+        if word == "play":
+            assert agreement[0] >= 0.9 * agreement[1]
+        assert item.agreement(0)[0] == 0  # the words alone are the same in all senses
+        right, total = right + agreement[0], total + agreement[1]
+    assert right >= 0.8 * total

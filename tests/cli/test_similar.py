@@ -77,7 +77,7 @@ def test_the_query_itself_and_repeated_sentences_are_left_out(text: Path, elmo_c
     assert len(places) == len(set(places)) == 14
 
 
-@pytest.mark.parametrize("stored", ["all", "-1"])
+@pytest.mark.parametrize("stored", ["all", "mean"])
 def test_a_folder_made_by_extract_gives_the_same_as_its_text(
     text: Path, tmp_path: Path, elmo_checkpoint: str, stored: str
 ) -> None:
