@@ -1,7 +1,7 @@
 """Word vectors as a text file for `spacy init vectors`: trained on raw text by gensim, or read from any file it reads.
 
-    python scripts/vectors.py train word2vec vectors/word2vec.txt --text assets/text.txt
-    python scripts/vectors.py load assets/GoogleNews-vectors-negative300.bin vectors/word2vec.txt --limit 200000
+python scripts/vectors.py train word2vec vectors/word2vec.txt --text assets/text.txt
+python scripts/vectors.py load assets/GoogleNews-vectors-negative300.bin vectors/word2vec.txt --limit 200000
 """
 
 import tempfile
