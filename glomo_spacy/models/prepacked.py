@@ -1,11 +1,11 @@
-"""Weights laid out once for many products, as a recurrence needs them.
+"""Weights laid out once for many products, as a recurrence needs them; in eight bits if asked.
 
 On a CPU oneDNN keeps the weights in blocks of its own; torch reaches that through operators that `torch.compile` uses,
 private ones, which are tried once. Where they are missing or the product is small, `F.linear` computes the same.
 """
 
 from functools import cache
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from .products import linear
 
+_ZERO = 128  # what stands for 0 in a byte
 _WORTH_IT = 1 << 14  # weights below which laying them out costs more than it gains
 
 
@@ -30,6 +31,10 @@ class Product:
         """values (Tensor): In the weights' type. Shape: (rows, n_in). RETURNS (Tensor): Shape: (rows, n_out)."""
         return linear(values, self.weight, self.bias)
 
+    def add_to(self, total: Tensor, values: Tensor) -> Tensor:
+        """Add the product to `total` (rows, n_out), in place. RETURNS (Tensor): The same tensor."""
+        return total.add_(self(values))
+
 
 class _OneDnnProduct(Product):
     """The same with weights in oneDNN's layout."""
@@ -39,16 +44,53 @@ class _OneDnnProduct(Product):
         return product
 
 
-def prepack(weight: Tensor, bias: Optional[Tensor] = None, *, rows: int) -> Product:
+class _Int8Product(Product):
+    """The product of both sides rounded to 127 steps: each row of the weights, and each row of values as it comes.
+
+    So a row's result does not depend on the other rows.
+    """
+
+    def __init__(self, weight: Tensor, bias: Optional[Tensor], rows: int) -> None:
+        rounded, scales = _round(weight)
+        super().__init__(rounded, bias)
+        self._scales = scales[:, 0]  # (n_out,)
+        self._laid_out: Optional[Tensor] = None
+        if _has_int8():
+            self._laid_out = torch.ops.onednn.qlinear_prepack(rounded, [max(rows, 1), weight.shape[1]])
+            self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        rounded, scales = _round(values)
+        product = self._product(rounded)
+        return product.mul_(scales) if self.bias is None else torch.addcmul(self.bias, product, scales)
+
+    def add_to(self, total: Tensor, values: Tensor) -> Tensor:
+        rounded, scales = _round(values)
+        return total.addcmul_(self._product(rounded), scales)
+
+    def _product(self, values: Tensor) -> Tensor:
+        """Of rounded values, still without their scales. Shape: (rows, n_out)."""
+        if self._laid_out is None:
+            return F.linear(values.float(), self.weight.float()) * self._scales
+        positive = values.view(torch.uint8).bitwise_xor(_ZERO)  # oneDNN is fast with unsigned values only
+        others = self._laid_out, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        product: Tensor = torch.ops.onednn.qlinear_pointwise(positive, 1.0, _ZERO, *others)
+        return product
+
+
+def prepack(weight: Tensor, bias: Optional[Tensor] = None, *, rows: int, is_int8: bool = False) -> Product:
     """Lay weights out; later changes of `weight` have no effect.
 
     weight (Tensor): float32 or bfloat16 gain from it. Shape: (n_out, n_in).
     bias (Optional[Tensor]): Shape: (n_out,).
     rows (int): Of values in a typical product, which decides the layout.
+    is_int8 (bool): Compute in eight bits, from and to float32: about 1 % off. CPU only.
     RETURNS (Product): Call it with values.
     """
     weight = weight.detach()
     bias = None if bias is None else bias.detach()
+    if is_int8:
+        return _Int8Product(weight, bias, rows)
     if weight.device.type != "cpu" or weight.numel() < _WORTH_IT or not _is_available(weight.dtype):
         return Product(weight, bias)
     return _OneDnnProduct(_lay_out(weight, rows), bias)
@@ -68,5 +110,25 @@ def _is_available(dtype: torch.dtype) -> bool:
     bias = torch.arange(4, dtype=dtype)
     try:
         return bool(torch.equal(_OneDnnProduct(_lay_out(weight, 2), bias)(values), F.linear(values, weight, bias)))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+
+
+def _round(values: Tensor) -> Tuple[Tensor, Tensor]:
+    """Rows in 127 steps up to their largest number. RETURNS: int8 of the same shape, and step sizes (rows, 1)."""
+    steps = values.abs().amax(1, keepdim=True).clamp_(min=1e-30).div_(127)
+    return (values / steps).round_().to(torch.int8), steps
+
+
+@cache
+def _has_int8() -> bool:
+    """Whether the operators for eight bits are there and do what we think."""
+    values, weight = torch.tensor([[1, -2, 3]]), torch.tensor([[4, 5, -6], [7, 8, 9]])
+    try:
+        others = torch.ones(2), torch.zeros(2, dtype=torch.int32), None, 1.0, 0, torch.float32, "none", [], ""
+        laid_out = torch.ops.onednn.qlinear_prepack(weight.to(torch.int8), [1, 3])
+        bytes_ = (values + _ZERO).to(torch.uint8)
+        product = torch.ops.onednn.qlinear_pointwise(bytes_, 1.0, _ZERO, laid_out, *others)
+        return bool(torch.equal(product, (values @ weight.t()).float()))
     except (AttributeError, RuntimeError, TypeError):
         return False

@@ -3,7 +3,7 @@
 from .bilm import BiLM
 from .char_cnn import CharCNN, Highway
 from .config import ElmoConfig
-from .lstm import CELLS, LSTMStack, State
+from .lstm import CELLS, LSTMStack, State, set_precision
 from .scalar_mix import ScalarMix
 from .softmax import AdaptiveSoftmax, FullSoftmax
 from .state import BiLMState
@@ -22,4 +22,5 @@ __all__ = [
     "ScalarMix",
     "State",
     "WordCache",
+    "set_precision",
 ]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...errors import Errors
 from ..derived import Derived
 from ..precision import product_dtype
 from .packing import Packing
@@ -24,6 +25,7 @@ from .recurrence import Prepared, Settings, Weights, prepare, recur, run
 if TYPE_CHECKING:
     from .config import ElmoConfig
 
+PRECISIONS = ("float32", "bfloat16", "int8")
 ROWS = 32  # a usual batch; weights are laid out for it once, and as fast with any other number of rows
 
 
@@ -60,6 +62,7 @@ class ProjectedLSTM(nn.Module):
         self.hidden_weight = nn.Parameter(torch.empty(4 * cell, width))
         self.bias = nn.Parameter(torch.zeros(4 * cell))
         self.projection = nn.Parameter(torch.empty(width, cell))
+        self.precision = PRECISIONS[0]
         self._prepared: Derived[Prepared] = Derived()
         self.reset_parameters()
 
@@ -82,8 +85,26 @@ class ProjectedLSTM(nn.Module):
         settings = Settings(self.cell_clip, self.proj_clip, self.forget_bias, product_dtype(self.bias))
         if torch.is_grad_enabled():
             return recur(inputs, hidden, cell, sizes, weights, settings)
+        if self.precision == "bfloat16":
+            settings = settings._replace(dtype=torch.bfloat16)
+        elif self.precision == "int8":
+            settings = settings._replace(dtype=torch.float32, is_int8=True)
         prepared = self._prepared.get(self, settings, lambda: prepare(weights, settings, rows=ROWS))
         return run(inputs, hidden, cell, sizes, prepared, settings)
+
+
+def set_precision(model: nn.Module, precision: str) -> None:
+    """Choose how the LSTMs in a model compute their products when no gradient is wanted; the rest stays in float32.
+
+    model (nn.Module): A `BiLM`, or anything that holds one.
+    precision (str): "float32" (as the weights are), "bfloat16" or "int8": faster, and outside the promise of parity.
+    RAISES: ValueError G100 for another one.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(Errors.G100.format(name="precision", value=precision, options=", ".join(PRECISIONS)))
+    for module in model.modules():
+        if isinstance(module, ProjectedLSTM):
+            module.precision = precision
 
 
 # A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.

@@ -44,9 +44,9 @@ class Packing:
         """(tokens, width) -> (batch, seq, width), 0 at padding."""
         batch, seq = self._shape
         if self._order is None:
-            return packed.view(seq, batch, -1).transpose(0, 1)
+            return packed.view(seq, batch, packed.shape[1]).transpose(0, 1)
         padded = packed.new_zeros(batch * seq, packed.shape[1])
-        return padded.index_copy(0, self._places, packed).view(batch, seq, -1)
+        return padded.index_copy(0, self._places, packed).view(batch, seq, packed.shape[1])
 
     def sort(self, rows: Tensor) -> Tensor:
         """Bring rows (layers, batch, width) into packed order."""

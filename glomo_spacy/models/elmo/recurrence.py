@@ -35,12 +35,14 @@ class Settings(NamedTuple):
     cell_clip, proj_clip (Optional[float]): Limits of cells and outputs.
     forget_bias (float): Added to the forget gate.
     dtype (torch.dtype): Of the products; the rest is computed in float32, or in the weights' type if that is finer.
+    is_int8 (bool): Products in eight bits; without gradients only.
     """
 
     cell_clip: Optional[float]
     proj_clip: Optional[float]
     forget_bias: float
     dtype: torch.dtype
+    is_int8: bool = False
 
 
 class Weights(NamedTuple):
@@ -67,11 +69,12 @@ def prepare(weights: Weights, settings: Settings, *, rows: int) -> Prepared:
     """
     scale = _by_gate(_GATE_FACTORS, weights.bias)  # (4 * cell,)
     bias = (weights.bias + _by_gate((0.0, 0.0, settings.forget_bias, 0.0), weights.bias)) * scale
-    dtype = settings.dtype
+    dtype, is_int8 = settings.dtype, settings.is_int8
+    input_weight, hidden_weight = (weight * scale[:, None] for weight in weights[:2])
     return Prepared(
-        prepack((weights.input_weight * scale[:, None]).to(dtype), bias.to(dtype), rows=CHUNK_ROWS),
-        prepack((weights.hidden_weight * scale[:, None]).to(dtype), rows=rows),
-        prepack(weights.projection.neg().to(dtype), rows=rows),
+        prepack(input_weight.to(dtype), bias.to(dtype), rows=CHUNK_ROWS, is_int8=is_int8),
+        prepack(hidden_weight.to(dtype), rows=rows, is_int8=is_int8),
+        prepack(weights.projection.neg().to(dtype), rows=rows, is_int8=is_int8),
     )
 
 
@@ -161,7 +164,7 @@ def _forward(
             ends.append((hidden[size:], twice[size:]))
             hidden, twice = hidden[:size], twice[:size]
         gate = gate.copy_(from_input) if is_half else from_input
-        gate.add_(prepared.from_hidden(hidden.to(settings.dtype))).sigmoid_()
+        prepared.from_hidden.add_to(gate, hidden.to(settings.dtype)).sigmoid_()
         write, candidate, keep, read = gate.chunk(4, 1)  # (rows, cell) each
         torch.mul(twice, keep, out=d).addcmul_(write, candidate, value=4).sub_(write, alpha=2)
         if settings.cell_clip is not None:
