@@ -119,7 +119,7 @@ def _read_hdf5(path: Path) -> Iterator[Read]:
     with h5py.File(path, "r") as file:
 
         def read(key: str) -> Array:
-            data = file[key] if file.get(key, getlink=True).__class__ is h5py.HardLink else None
+            data: Any = file[key] if file.get(key, getlink=True).__class__ is h5py.HardLink else None
             is_vectors = (
                 isinstance(data, h5py.Dataset) and not (data.external or data.is_virtual) and data.dtype.kind == "f"
             )
