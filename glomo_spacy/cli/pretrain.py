@@ -17,7 +17,9 @@ def pretrain_cli(
     output: Optional[Path] = Opt(None, "--output", "-o", help="Directory of the run; default: paths.output"),
     resume: bool = Opt(False, "--resume", help="Go on from the newest training state in the output directory"),
     init_from: Optional[Path] = Opt(None, "--init-from", help="Checkpoint directory whose weights are the start"),
-    exclude: List[str] = Opt([], "--exclude", help="Pattern of weights that --init-from leaves alone; may be repeated"),
+    exclude: List[str] = Opt(
+        [], "--exclude", help="Pattern of weights that --init-from leaves alone, or 'optimizer'; may be repeated"
+    ),
     gpu_id: Optional[int] = Opt(None, "--gpu-id", "-g", help="GPU to use, -1 for the CPU; default: system.device"),
     # fmt: on
 ) -> None:

@@ -71,7 +71,7 @@ def initialize_from(
     kind (str): The kind the checkpoint must be of.
     vocab (Optional[List[str]]): The model's words.
     indexer (Optional[Mapping[str, Any]]): The model's `[indexer]` section.
-    exclude (Sequence[str]): Patterns of names to leave alone, e.g. "*decoder*".
+    exclude (Sequence[str]): Patterns of names to leave alone, e.g. "*decoder*"; "optimizer" for its memory.
     optimizer (Optional[Optimizer]): Of the model; changed in place. None: there is none.
     RETURNS (InitReport): What became of each weight.
     RAISES: ValueError G203 for another kind, G312 if no word is shared, G313 if nothing fits; as `read_checkpoint`.
@@ -84,7 +84,7 @@ def initialize_from(
     report, matches = InitReport(), {}
     for name, target in model.state_dict().items():
         source = checkpoint.state.get(name)
-        if source is None or any(fnmatchcase(name, pattern) for pattern in exclude):
+        if source is None or _is_excluded(name, exclude):
             report.new.append(name)
             continue
         match = _match_rows(name, source, target, checkpoint, model=model, vocab=vocab, indexer=indexer)
@@ -101,9 +101,13 @@ def initialize_from(
     report.dropped = [name for name in checkpoint.state if name not in used]
     if not used:
         raise ValueError(Errors.G313.format(path=directory, model=checkpoint.model))
-    if optimizer is not None:
+    if optimizer is not None and not _is_excluded("optimizer", exclude):
         report.slots = remap_slots(optimizer, model, Path(directory), copied=report.copied, matches=matches)
     return report
+
+
+def _is_excluded(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _match_rows(

@@ -110,6 +110,14 @@ def test_another_optimiser_or_a_bare_checkpoint_gives_no_memory(tiny_elmo, tmp_p
     assert not built.state
 
 
+def test_the_memory_of_the_optimiser_can_be_left_behind(tiny_elmo, tmp_path):
+    pretrain(tiny_elmo())
+    objective = build_objective(tiny_elmo(), seed=1)
+    built = ADAM.build(objective.model)
+    report = start(objective, tmp_path / "run" / "model-last", optimizer=built, exclude=["optimizer"])
+    assert (report.slots, dict(built.state), report.new) == ("new", {}, [])
+
+
 def test_a_run_goes_on_where_another_vocabulary_ended(tiny_elmo, new_text, tmp_path):
     pretrain(tiny_elmo(pretraining__max_steps=60, pretraining__evaluate_every=60), output=tmp_path / "old")
     short = tiny_elmo(paths__corpus=str(new_text), pretraining__max_steps=2, pretraining__evaluate_every=2)
