@@ -134,14 +134,16 @@ def extract(
     show_progress (bool): Draw progress bars.
     RETURNS (Extraction): What there is now.
     RAISES: G046 (FileNotFoundError) without such a model, G203 (ValueError) for one of another kind; G004-G006 for the
-        text; G048 (ImportError) without h5py; G047 or G050 (ValueError) if `output` holds something else; G051
+        text; G228 (ImportError) without h5py; G047 or G050 (ValueError) if `output` holds something else; G051
         (RuntimeError) if a process ended; G900 (OSError) if the disk is full.
     """
     from ..corpora.feature_files import FORMATS, SUFFIXES, require_h5py
     from ..corpora.text_files import find_text_files
     from ..embedder import Embedder
     from ._feature_folder import FeatureSettings, parse_layer
+    from ._feature_places import open_folder, remove_features
     from ._feature_work import make_shards
+    from ._sentences import read_sentences
 
     started = time.perf_counter()
     settings = settings or FeatureSettings()
@@ -156,30 +158,21 @@ def extract(
     single = output if output.suffix in FORMATS else None
     folder_path = output if single is None else Path(f"{output}.parts")
     if force:
-        _remove(folder_path, single)
+        remove_features(folder_path, single)
     if single is not None and single.exists():
         return _already_there(single, header, started=started)
-    folder = _open_folder(folder_path, files, header=header, settings=settings, show_progress=show_progress)
+    with _bar("Read", sum(file.n_bytes for file in files), unit="B", show=show_progress) as progress:
+        sentences = read_sentences(files, raw=settings.raw, lang=settings.lang, progress=progress)
+        folder = open_folder(folder_path, sentences, header=header)
     mine = folder.shards[part[0] - 1 :: part[1]]
     todo = [shard for shard in mine if not folder.is_made(shard)]
     n_tokens, n_left = (sum(shard.tokens for shard in shards) for shards in (mine, todo))
     with _bar("Extract", n_tokens, unit="tok", initial=n_tokens - n_left, show=show_progress) as progress:
         make_shards(folder, todo, embedder=embedder, n_process=n_process, progress=progress)
     missing = [shard.name for shard in folder.missing()]
-    n_bytes = sum(folder.features(shard).stat().st_size for shard in folder.shards if folder.is_made(shard))
-    if single is not None and not missing:
-        folder.join(single)
-        n_bytes = single.stat().st_size
-        shutil.rmtree(folder.path)
-    return Extraction(
-        path=output,
-        record=folder.record,
-        n_made=len(todo),
-        n_tokens=n_left,
-        missing=missing,
-        n_bytes=n_bytes,
-        seconds=time.perf_counter() - started,
-    )
+    n_bytes = _finish(folder, single if not missing else None)
+    seconds = time.perf_counter() - started
+    return Extraction(output, folder.record, len(todo), n_left, missing, n_bytes=n_bytes, seconds=seconds)
 
 
 def parse_part(text: str) -> Tuple[int, int]:
@@ -204,71 +197,24 @@ def _header(embedder: "Embedder", *, settings: "FeatureSettings", files: "List[T
     }
 
 
-def _open_folder(
-    path: Path, files: "List[TextFile]", *, header: Dict[str, Any], settings: "FeatureSettings", show_progress: bool
-) -> "FeatureFolder":
-    """The folder of an earlier call with the same text, weights and settings; else a new one."""
-    from ._feature_folder import RECORD, FeatureFolder
-    from ._sentences import read_sentences
-
-    if (path / RECORD).is_file():
-        folder = FeatureFolder(path)
-        _check_same(folder.record, header, path=path)
-        return folder
-    if path.exists():
-        if not path.is_dir() or any(path.iterdir()):
-            raise FileExistsError(Errors.G050.format(path=path))
-        path.rmdir()
-    n_bytes = sum(file.n_bytes for file in files)
-    with _bar("Read", n_bytes, unit="B", show=show_progress) as progress:
-        sentences = read_sentences(files, raw=settings.raw, lang=settings.lang, progress=progress)
-        return FeatureFolder.create(path, sentences, header=header)
-
-
 def _already_there(path: Path, header: Dict[str, Any], *, started: float) -> Extraction:
     """A single file that an earlier call completed."""
     from ..corpora.feature_files import read_record
+    from ._feature_places import check_same
 
     record = read_record(path)
-    _check_same(record, header, path=path)
-    return Extraction(
-        path=path,
-        record=record,
-        n_made=0,
-        n_tokens=0,
-        missing=[],
-        n_bytes=path.stat().st_size,
-        seconds=time.perf_counter() - started,
-    )
+    check_same(record, header, path=path)
+    seconds = time.perf_counter() - started
+    return Extraction(path, record, 0, 0, missing=[], n_bytes=path.stat().st_size, seconds=seconds)
 
 
-def _check_same(record: Dict[str, Any], header: Dict[str, Any], *, path: Path) -> None:
-    if not record:
-        raise FileExistsError(Errors.G050.format(path=path))
-    changes = [
-        f"{name} was {_short(record.get(name))}, is {_short(value)}"
-        for name, value in header.items()
-        if record.get(name) != value and name != "model"  # a copy elsewhere has the same weights
-    ]
-    if changes:
-        raise ValueError(Errors.G047.format(path=path, changes="; ".join(changes)))
-
-
-def _remove(folder: Path, single: Optional[Path]) -> None:
-    """Remove earlier features, and nothing else."""
-    from ..corpora.feature_files import read_record
-    from ._feature_folder import RECORD
-
-    if (folder / RECORD).is_file():
-        shutil.rmtree(folder)
-    if single is not None and single.is_file() and read_record(single):
-        single.unlink()
-
-
-def _short(value: Any) -> str:
-    is_files = isinstance(value, list)
-    text = ", ".join(f"{file['file']} (SHA-256 {file['sha256'][:8]}…)" for file in value) if is_files else str(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+def _finish(folder: "FeatureFolder", single: Optional[Path]) -> int:
+    """Join the shards into a single file if one is wanted; returns the bytes of the vectors."""
+    if single is None:
+        return sum(folder.features(shard).stat().st_size for shard in folder.shards if folder.is_made(shard))
+    folder.join(single)
+    shutil.rmtree(folder.path)
+    return single.stat().st_size
 
 
 @contextmanager
