@@ -103,7 +103,7 @@ class Errors(metaclass=_WithCodes):
     G147 = "paths.{name} is not set. Give it in the config or with --paths.{name} DIRECTORY."
     G148 = "adaptive_cutoffs has {found} cut-offs, but a projection_width of {width} allows {most}: each cluster's words have a quarter of the width of those before."
     G154 = "The model has no soft-max: it was exported for use. Take the checkpoint of the training run (model-best), or set model.softmax."
-    G155 = "Negatives need model.softmax = \"full\", but it is {softmax!r}. Set pretraining.objective.n_negatives to null, or the soft-max to full."
+    G155 = 'Negatives need model.softmax = "full", but it is {softmax!r}. Set pretraining.objective.n_negatives to null, or the soft-max to full.'
     G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."
     G131 = "The word vectors are {found} wide, but the model was initialised with {expected}. Load the table it was trained with."
     G132 = "Concat needs at least one tok2vec, but got none. Add a section [….tok2vecs.NAME] for each."
@@ -133,12 +133,12 @@ class Errors(metaclass=_WithCodes):
         'sentences = "require", but there are no sentence boundaries in: {text!r}. Place a component that sets them (sentencizer, '
         'senter, parser) before this one, in training also under annotating_components, or set sentences = "use".'
     )
-    G163 = "{path} gives vectors of width {found}, but the config says width {expected}. Set width to {found}, or to null."
+    G163 = (
+        "{path} gives vectors of width {found}, but the config says width {expected}. Set width to {found}, or to null."
+    )
     G164 = "ELMo's layers belong to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were merged or split after elmo ran. Place elmo after the component that retokenizes."
     G165 = 'state = "carry" makes each result depend on earlier texts and is no ground to train on. Set trainable = false, or state = "zero".'
-    G166 = (
-        "This needs a model of glomo_spacy.Elmo.v1, but got {found!r}. Set [components.elmo.model], or keep_layers = false."
-    )
+    G166 = "This needs a model of glomo_spacy.Elmo.v1, but got {found!r}. Set [components.elmo.model], or keep_layers = false."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
@@ -152,7 +152,9 @@ class Errors(metaclass=_WithCodes):
         "{path} is not a checkpoint and not empty, so it is not replaced by one. Give another directory, or remove it."
     )
     G208 = "{path} is not a file. Give an HDF5 file, for example the weights of a biLM."
-    G209 = "{path} cannot be read as HDF5: {reason}. The file is truncated, damaged or of another format; copy it again."
+    G209 = (
+        "{path} cannot be read as HDF5: {reason}. The file is truncated, damaged or of another format; copy it again."
+    )
     G210 = "{path} has a {found} at {name!r}. Links are not followed: give a file that holds its data itself."
     G211 = "{path} holds {name!r} as {found}, but 32-bit floats, and more than none, are expected."
     G212 = "{path} claims {name!r} in a way that is not read: {found}. Give a file that holds its data itself and unpacked, for example by h5repack -f NONE."

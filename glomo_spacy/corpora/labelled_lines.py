@@ -6,7 +6,7 @@ reader: nothing is converted or copied.
 
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List
 
 from spacy.language import Language
 from spacy.training import Example

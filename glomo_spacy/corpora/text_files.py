@@ -84,7 +84,7 @@ def read_lines(files: Iterable[TextFile], *, documents: str = "blank-line") -> I
 
 
 def read_every_line(file: TextFile) -> Iterator[str]:
-    """Lines without their ends, empty ones too, so that a line's place is its number; of `.jsonl` those of the texts."""
+    """Lines without their ends, empty ones too, so that a line's place is its number; of `.jsonl` its texts."""
     with _open_text(file.path) as stream:
         if file.is_json:
             yield from (line for line, _ in _json_lines(stream, path=file.path))

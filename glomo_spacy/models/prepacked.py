@@ -5,7 +5,7 @@ private ones, which are tried once. Where they are missing or the product is sma
 """
 
 from functools import cache
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from .products import linear
 
 _ZERO = 128  # what stands for 0 in a byte
 _WORTH_IT = 1 << 14  # weights below which laying them out costs more than it gains
+_INT8_ARGUMENTS: Tuple[Any, ...] = (None, 1.0, 0, torch.float32, "none", [], "")  # no bias, float32 out, nothing after
 
 
 class Product:
@@ -26,6 +27,7 @@ class Product:
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None) -> None:
         self.weight, self.bias = weight, bias
+        self.n_out = len(weight)
 
     def __call__(self, values: Tensor) -> Tensor:
         """values (Tensor): In the weights' type. Shape: (rows, n_in). RETURNS (Tensor): Shape: (rows, n_out)."""
@@ -73,8 +75,9 @@ class _Int8Product(Product):
         if self._laid_out is None:
             return F.linear(values.float(), self.weight.float()) * self._scales
         positive = values.view(torch.uint8).bitwise_xor(_ZERO)  # oneDNN is fast with unsigned values only
-        others = self._laid_out, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
-        product: Tensor = torch.ops.onednn.qlinear_pointwise(positive, 1.0, _ZERO, *others)
+        product: Tensor = torch.ops.onednn.qlinear_pointwise(
+            positive, 1.0, _ZERO, self._laid_out, self._scales, self._zeros, *_INT8_ARGUMENTS
+        )
         return product
 
 
@@ -125,10 +128,10 @@ def _has_int8() -> bool:
     """Whether the operators for eight bits are there and do what we think."""
     values, weight = torch.tensor([[1, -2, 3]]), torch.tensor([[4, 5, -6], [7, 8, 9]])
     try:
-        others = torch.ones(2), torch.zeros(2, dtype=torch.int32), None, 1.0, 0, torch.float32, "none", [], ""
+        scales, zeros = torch.ones(2), torch.zeros(2, dtype=torch.int32)
         laid_out = torch.ops.onednn.qlinear_prepack(weight.to(torch.int8), [1, 3])
         bytes_ = (values + _ZERO).to(torch.uint8)
-        product = torch.ops.onednn.qlinear_pointwise(bytes_, 1.0, _ZERO, laid_out, *others)
+        product = torch.ops.onednn.qlinear_pointwise(bytes_, 1.0, _ZERO, laid_out, scales, zeros, *_INT8_ARGUMENTS)
         return bool(torch.equal(product, (values @ weight.t()).float()))
     except (AttributeError, RuntimeError, TypeError):
         return False

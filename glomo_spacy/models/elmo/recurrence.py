@@ -19,11 +19,12 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from ..memory import keep_freed_memory
 from ..precision import at_least_float32
 from ..prepacked import Product, prepack
 from ..products import linear
 
-CHUNK_ROWS = 512  # tokens whose gates are held at a time when no gradient is wanted
+CHUNK_GATES = 1 << 21  # numbers held at a time where the products of inputs are computed ahead, 8 MB
 
 _GATE_FACTORS = (1.0, 2.0, 1.0, 1.0)  # of the pre-activations of i, j, f, o in the loop, to the true ones
 _GRADIENT_FACTORS = (-2.0, 8.0, 1.0, 1.0)  # of their true gradients to what the loop computes
@@ -72,7 +73,7 @@ def prepare(weights: Weights, settings: Settings, *, rows: int) -> Prepared:
     dtype, is_int8 = settings.dtype, settings.is_int8
     input_weight, hidden_weight = (weight * scale[:, None] for weight in weights[:2])
     return Prepared(
-        prepack(input_weight.to(dtype), bias.to(dtype), rows=CHUNK_ROWS, is_int8=is_int8),
+        prepack(input_weight.to(dtype), bias.to(dtype), rows=16 * rows, is_int8=is_int8),
         prepack(hidden_weight.to(dtype), rows=rows, is_int8=is_int8),
         prepack(weights.projection.neg().to(dtype), rows=rows, is_int8=is_int8),
     )
@@ -101,22 +102,42 @@ def run(
     inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int], prepared: Prepared, settings: Settings
 ) -> Result:
     """Run one layer, without gradients and in little memory; arguments as for `recur`."""
-    outputs = []
-    hidden, cell = hidden.clone(), cell.clone()
-    for chunk in _chunks(sizes):
-        size, tokens = chunk[0], sum(chunk)
-        trace = _forward(inputs[:tokens], hidden[:size], cell[:size], chunk, prepared, settings)
-        outputs.append(trace.outputs)
-        hidden[:size], cell[:size] = trace.hidden, trace.cell
-        inputs = inputs[tokens:]
-    return torch.cat(outputs) if outputs else inputs, hidden, cell
+    keep_freed_memory()
+    wide = at_least_float32(hidden[:0].to(settings.dtype)).dtype
+    hidden, twice = hidden.to(wide, copy=True), cell.to(wide) * 2
+    outputs = hidden.new_empty(len(inputs), hidden.shape[1])
+    scratch = torch.empty_like(twice)
+    for raw, (output,) in zip(_raw_gates(inputs, hidden, sizes, prepared, settings), _steps(sizes, outputs)):
+        size = len(raw)
+        write, candidate, keep, read = raw.sigmoid_().chunk(4, 1)  # (rows, cell) each
+        d = twice[:size].mul_(keep).addcmul_(write, candidate, value=4).sub_(write, alpha=2)
+        if settings.cell_clip is not None:
+            d.clamp_(-2 * settings.cell_clip, 2 * settings.cell_clip)
+        message = torch.sigmoid(d, out=scratch[:size])
+        torch.addcmul(read, read, message, value=-2, out=message)
+        output.copy_(prepared.project(message.to(settings.dtype)))
+        if settings.proj_clip is not None:
+            output.clamp_(-settings.proj_clip, settings.proj_clip)
+        hidden[:size] = output
+    return outputs, hidden, twice.mul_(0.5)
 
 
-def _chunks(sizes: List[int]) -> Iterator[List[int]]:
-    """Cut the steps so that each part has at most `CHUNK_ROWS` tokens, or is one step."""
+def _raw_gates(
+    inputs: Tensor, hidden: Tensor, sizes: List[int], prepared: Prepared, settings: Settings
+) -> Iterator[Tensor]:
+    """Gates of each step before the sigmoid, (rows, 4 * cell); reads what `hidden` holds when the step is due."""
+    for chunk in _chunks(sizes, max(CHUNK_GATES // max(prepared.from_hidden.n_out, 1), 1)):
+        ahead = prepared.from_input(inputs[: sum(chunk)].to(settings.dtype))  # (tokens, 4 * cell)
+        for (rows,) in _steps(chunk, ahead):
+            yield prepared.from_hidden.add_to(at_least_float32(rows), hidden[: len(rows)].to(settings.dtype))
+        inputs = inputs[sum(chunk) :]
+
+
+def _chunks(sizes: List[int], limit: int) -> Iterator[List[int]]:
+    """Cut the steps so that each part has at most `limit` tokens, or is one step."""
     chunk: List[int] = []
     for size in sizes:
-        if chunk and sum(chunk) + size > CHUNK_ROWS:
+        if chunk and sum(chunk) + size > limit:
             yield chunk
             chunk = []
         chunk.append(size)
@@ -182,6 +203,7 @@ def _forward(
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, hidden: Tensor, cell: Tensor, *others: Any) -> Result:
+        keep_freed_memory()
         weights, (sizes, settings) = Weights(*others[:4]), others[4:]
         trace = _forward(inputs, hidden, cell, sizes, prepare(weights, settings, rows=len(hidden)), settings)
         ctx.sizes, ctx.settings = sizes, settings

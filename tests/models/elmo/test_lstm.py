@@ -153,7 +153,7 @@ def test_cutting_the_text_into_chunks_changes_nothing(monkeypatch: pytest.Monkey
     stack, _ = make_case()
     inputs, mask = make_batch()
     expected, expected_end = stack(inputs, mask=mask)
-    monkeypatch.setattr(recurrence, "CHUNK_ROWS", 5)
+    monkeypatch.setattr(recurrence, "CHUNK_GATES", 4 * CELL * 5)
     layers, end = stack(inputs, mask=mask)
     torch.testing.assert_close(layers, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(tuple(end), tuple(expected_end), rtol=0, atol=1e-6)
