@@ -140,6 +140,9 @@ class Errors(metaclass=_WithCodes):
     G165 = 'state = "carry" makes each result depend on earlier texts and is no ground to train on. Set trainable = false, or state = "zero".'
     G166 = "This needs a model of glomo_spacy.Elmo.v1, but got {found!r}. Set [components.elmo.model], or keep_layers = false."
 
+    G180 = "The gating rounds take turns, x first, so there must be as many q_weights as r_weights or one more, but there are {n_q} and {n_r}."
+    G181 = "There are {found} {name}_biases for {expected} {name}_weights. Give one per matrix, or none at all."
+
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
     G201 = "{path} cannot be read as safetensors ({reason}). The file is truncated or of another format; copy or train it again."
