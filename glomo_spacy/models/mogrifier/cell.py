@@ -9,7 +9,7 @@ input, h_(t-1) (width n) its own last output, after the dropout of both, and i t
     f = sigma(f + forget_bias)
     i = min(1 - f, sigma(i))                     "capped"; 1 - f if "tied"; sigma(i) if "free", the textbook LSTM
     c_t = clip(f c_(t-1) + i tanh(j), cell_clip)
-    h_t = P (sigma(o) tanh(c_t))                 P only where outputs are projected
+    h_t = clip(P (sigma(o) tanh(c_t)), proj_clip)     P only where outputs are projected
 
 Only the gates read the modified h. With 0 rounds it is the LSTM itself.
 """
@@ -76,6 +76,7 @@ class CellSettings:
     layer_norm (bool): Normalise W x, R h and the cell that is put out.
     cell_clip (Optional[float]): Cells are clipped to +- this. None: not at all.
     proj_width (Optional[int]): Project outputs to this width. None: outputs are as wide as the cell.
+    proj_clip (Optional[float]): Outputs are clipped to +- this, projected or not. None: not at all.
     forget_bias (float): Added to the forget gate at run time, never stored.
     """
 
@@ -88,6 +89,7 @@ class CellSettings:
     layer_norm: bool = False
     cell_clip: Optional[float] = None
     proj_width: Optional[int] = None
+    proj_clip: Optional[float] = None
     forget_bias: float = 1.0
 
     @property
@@ -185,7 +187,11 @@ class MogrifierLSTM(nn.Module):
         if settings.layer_norm:
             shown = F.layer_norm(cell, cell.shape[1:], self.cell_norm, self.cell_norm_bias, NORM_EPSILON)
         hidden = torch.sigmoid(read) * torch.tanh(shown)
-        return (hidden if settings.proj_width is None else F.linear(hidden, self.projection)), cell
+        if settings.proj_width is not None:
+            hidden = F.linear(hidden, self.projection)
+        if settings.proj_clip is not None:
+            hidden = hidden.clamp(-settings.proj_clip, settings.proj_clip)
+        return hidden, cell
 
     def gate(self, x: Tensor, h: Tensor) -> Tuple[Tensor, Tensor]:
         """`mogrify` with this layer's weights."""
