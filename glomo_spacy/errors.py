@@ -101,7 +101,7 @@ class Errors(metaclass=_WithCodes):
     G145 = "[pretraining] sets no budget. Give at least one of max_epochs, max_steps, max_tokens, max_seconds."
     G146 = "[model] must not set {name}: the prepared corpus decides it."
     G147 = "paths.{name} is not set. Give it in the config or with --paths.{name} DIRECTORY."
-    G148 = "adaptive_cutoffs has {found} cut-offs, but a projection_width of {width} allows {most}: each cluster's words have a quarter of the width of those before."
+    G148 = "adaptive_cutoffs has {found} cut-offs, but a width of {width} allows {most}: each cluster's words have a quarter of the width of those before."
     G154 = "The model has no soft-max: it was exported for use. Take the checkpoint of the training run (model-best), or set model.softmax."
     G155 = 'Negatives need model.softmax = "full", but it is {softmax!r}. Set pretraining.objective.n_negatives to null, or the soft-max to full.'
     G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."
@@ -218,6 +218,10 @@ class Errors(metaclass=_WithCodes):
     G316 = "{path} was trained with other words than those of {corpus}. Prepare the text with --vocab {path}/vocab.txt."
     G317 = "{path} is a GLoMo model, which is measured on one directory written by prepare, but got: {text}."
     G318 = "There are no words to predict in: {text}."
+    G330 = (
+        "{path} has {n_words} words, ends of sentences included, but corpora.batch_size asks for {n_columns} columns. Prepare "
+        "more text, or lower it."
+    )
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

@@ -14,25 +14,32 @@ if TYPE_CHECKING:
     from .sentence_streams import EvalStreams, SentenceStreams
     from .sentences import prepare_sentences
     from .shards import ShardedCorpus
+    from .text_streams import EvalTextStreams, RunningText, TextStreams
 
 _HOMES = {
     "EvalStreams": ".sentence_streams",
+    "EvalTextStreams": ".text_streams",
     "EvalWindows": ".bptt",
     "RandomWindows": ".bptt",
+    "RunningText": ".text_streams",
     "SentenceCorpus": ".sentence_shards",
     "SentenceStreams": ".sentence_streams",
     "ShardedCorpus": ".shards",
+    "TextStreams": ".text_streams",
     "prepare_corpus": ".raw_text",
     "prepare_sentences": ".sentences",
 }
 
 __all__ = [
     "EvalStreams",
+    "EvalTextStreams",
     "EvalWindows",
     "RandomWindows",
+    "RunningText",
     "SentenceCorpus",
     "SentenceStreams",
     "ShardedCorpus",
+    "TextStreams",
     "prepare_corpus",
     "prepare_sentences",
 ]
