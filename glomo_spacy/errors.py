@@ -104,6 +104,7 @@ class Errors(metaclass=_WithCodes):
     G148 = "adaptive_cutoffs has {found} cut-offs, but a width of {width} allows {most}: each cluster's words have a quarter of the width of those before."
     G154 = "The model has no soft-max: it was exported for use. Take the checkpoint of the training run (model-best), or set model.softmax."
     G155 = 'Negatives need model.softmax = "full", but it is {softmax!r}. Set pretraining.objective.n_negatives to null, or the soft-max to full.'
+    G156 = "model.cell_options has {found}, but {cell!r} cells take: {known}."
     G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."
     G131 = "The word vectors are {found} wide, but the model was initialised with {expected}. Load the table it was trained with."
     G132 = "Concat needs at least one tok2vec, but got none. Add a section [….tok2vecs.NAME] for each."

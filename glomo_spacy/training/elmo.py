@@ -18,8 +18,8 @@ from ..evaluation.bilm import held_out_perplexity
 from ..indexers import CharIndexer, Indexer
 from ..models.elmo import BiLM, BiLMState, ElmoConfig, State
 from ..models.elmo.losses import window_losses
-from ..models.elmo.softmax import FullSoftmax
 from ..models.elmo.windows import WindowMaker
+from ..models.softmax import FullSoftmax
 from .config import build_section
 from .elmo_batches import ElmoBatches, unpack
 from .objectives import Objective

@@ -5,8 +5,8 @@ from typing import Any, Dict, Optional, Tuple
 import torch
 
 from ..corpora.sentence_streams import SentenceStreams
-from ..models.elmo.softmax import Negatives
 from ..models.elmo.windows import WindowMaker, Windows
+from ..models.softmax import Negatives
 from .objectives import Batch, Batches
 from .sampling import LogUniformSampler
 

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from ..models.elmo.softmax import Negatives
+from ..models.softmax import Negatives
 
 
 class LogUniformSampler:

@@ -13,7 +13,7 @@ from glomo_spacy.evaluation.bilm import held_out_perplexity
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.elmo import ElmoConfig
 from glomo_spacy.models.elmo.losses import window_losses
-from glomo_spacy.models.elmo.softmax import Negatives, log_expected_counts
+from glomo_spacy.models.softmax import Negatives, log_expected_counts
 from glomo_spacy.training.config import Pretraining, System, build_choice, build_section, load_config
 from glomo_spacy.training.elmo import ElmoEvaluation, ElmoSettings, StreamSettings
 from glomo_spacy.training.elmo_batches import unpack

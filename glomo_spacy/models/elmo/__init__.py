@@ -5,18 +5,15 @@ from .char_cnn import CharCNN, Highway
 from .config import ElmoConfig
 from .lstm import CELLS, LSTMStack, State, set_precision
 from .scalar_mix import ScalarMix
-from .softmax import AdaptiveSoftmax, FullSoftmax
 from .state import BiLMState
 from .word_cache import WordCache
 
 __all__ = [
     "CELLS",
-    "AdaptiveSoftmax",
     "BiLM",
     "BiLMState",
     "CharCNN",
     "ElmoConfig",
-    "FullSoftmax",
     "Highway",
     "LSTMStack",
     "ScalarMix",

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from ...errors import Errors
 from ...indexers import CharIndexer, Indexer, VocabularyIndexer
 from ..derived import Derived
+from ..softmax import AdaptiveSoftmax, FullSoftmax
 from .batching import BEGIN, END, Batch, Ids, distinct_words, make_batch, plan_batches
 from .char_cnn import CharCNN
 from .config import ElmoConfig
 from .lstm import LSTMStack
 from .scalar_mix import mix_layers
-from .softmax import AdaptiveSoftmax, FullSoftmax
 from .state import BiLMState
 from .word_cache import WordCache
 

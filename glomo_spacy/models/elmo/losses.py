@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import Errors
+from ..softmax import FullSoftmax, Negatives
 from .bilm import BiLM, BiLMState
 from .lstm import State
-from .softmax import FullSoftmax, Negatives
 from .windows import Windows
 
 

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from ...errors import Errors
 from ..derived import Derived
+from ..packing import Packing
 from ..precision import product_dtype
-from .packing import Packing
 from .recurrence import Prepared, Settings, Weights, prepare, recur, run
 
 if TYPE_CHECKING:

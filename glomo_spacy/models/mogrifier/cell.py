@@ -141,7 +141,7 @@ class MogrifierLSTM(nn.Module):
     def forward(
         self, inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int], *, state_mask: Optional[Tensor] = None
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Run over whole sequences, packed as `elmo/packing.py` has it.
+        """Run over whole sequences, packed as `packing.py` has it.
 
         inputs (Tensor): Shape: (tokens, m).
         hidden, cell (Tensor): The state before, rows in packed order. Shapes: (batch, n), (batch, cell).

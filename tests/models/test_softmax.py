@@ -1,4 +1,4 @@
-"""Soft-maxes of a biLM: all agree with the plain formula, in value and gradient."""
+"""Output layers over words: all agree with the plain formula, in value and gradient."""
 
 import math
 
@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from glomo_spacy.models.elmo import ElmoConfig, softmax
-from glomo_spacy.models.elmo.softmax import (
+from glomo_spacy.models import softmax
+from glomo_spacy.models.softmax import (
     AdaptiveSoftmax,
     FullSoftmax,
     Negatives,
-    build_softmax,
     log_expected_counts,
 )
 
@@ -91,13 +90,5 @@ def test_losses_of_an_adaptive_softmax_are_those_of_probabilities():
 
 
 def test_clusters_without_width_are_refused():
-    with pytest.raises(ValueError, match=r"\[G148\].*has 3 cut-offs, but a projection_width of 16 allows 2"):
+    with pytest.raises(ValueError, match=r"\[G148\].*has 3 cut-offs, but a width of 16 allows 2"):
         AdaptiveSoftmax(WORDS, 16, [5, 10, 20])
-
-
-def test_the_config_chooses_the_softmax():
-    sizes = {"vocab_size": WORDS, "projection_width": 16}
-    assert build_softmax(ElmoConfig(**sizes)) is None
-    assert isinstance(build_softmax(ElmoConfig(softmax="full", **sizes)), FullSoftmax)
-    adaptive = build_softmax(ElmoConfig(softmax="adaptive", adaptive_cutoffs=(8, 20), **sizes))
-    assert adaptive.clusters.cutoffs == [8, 20, WORDS]

@@ -1,20 +1,19 @@
-"""The output layers of a biLM: all words, a sample of them, or frequent words first.
+"""Output layers over words: all of them, a sample, or frequent words first.
 
 Source: the sampled soft-max of Jean et al. 2015 with log-uniform negatives as bilm-tf trains with, one weight matrix
 for both directions; the adaptive soft-max of Grave et al. 2017.
 """
 
 import math
-from typing import Any, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import Errors
-from ..precision import at_least_float32
-from ..products import linear
-from .config import ElmoConfig
+from ..errors import Errors
+from .precision import at_least_float32
+from .products import linear
 
 _CHUNK = 1 << 24  # logits held at a time when no gradient is wanted, 64 MB
 _BLOCK = 1 << 18  # logits of a sampled soft-max computed at a time on a CPU, 1 MB
@@ -122,19 +121,6 @@ class AdaptiveSoftmax(nn.Module):
         with torch.autocast(states.device.type, enabled=False):  # its parts are summed in the type of the input
             losses: Tensor = -self.clusters(at_least_float32(states), targets).output
         return losses
-
-
-Softmax = Union[FullSoftmax, AdaptiveSoftmax]
-
-
-def build_softmax(config: ElmoConfig) -> Optional[Softmax]:
-    """The output layer that `config.softmax` chooses; None for "none"."""
-    if config.softmax == "none":
-        return None
-    vocab_size = config.vocab_size or 0
-    if config.softmax == "adaptive":
-        return AdaptiveSoftmax(vocab_size, config.projection_width, config.adaptive_cutoffs)
-    return FullSoftmax(vocab_size, config.projection_width)
 
 
 def log_expected_counts(ids: Tensor, n_draws: Tensor, vocab_size: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 
 from torch import Tensor
 
-from ..masking import lengths_of
+from .masking import lengths_of
 
 
 class Packing:
