@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bptt import EvalWindows, RandomWindows
     from .raw_text import prepare_corpus
+    from .sentence_list import SentenceList
     from .sentence_shards import SentenceCorpus
     from .sentence_streams import EvalStreams, SentenceStreams
     from .sentences import prepare_sentences
@@ -23,6 +24,7 @@ _HOMES = {
     "RandomWindows": ".bptt",
     "RunningText": ".text_streams",
     "SentenceCorpus": ".sentence_shards",
+    "SentenceList": ".sentence_list",
     "SentenceStreams": ".sentence_streams",
     "ShardedCorpus": ".shards",
     "TextStreams": ".text_streams",
@@ -37,6 +39,7 @@ __all__ = [
     "RandomWindows",
     "RunningText",
     "SentenceCorpus",
+    "SentenceList",
     "SentenceStreams",
     "ShardedCorpus",
     "TextStreams",

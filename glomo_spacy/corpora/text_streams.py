@@ -7,7 +7,7 @@ each followed by its end, are one line of words, cut into columns of equal lengt
 """
 
 from bisect import bisect_left
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,17 @@ _LENGTHS = 4  # keeps these random numbers apart from the others under one seed
 _DEVIATION, _SHORTEST, _SHARE_OF_HALVES = 5.0, 5, 0.05  # Merity et al. 2018, section 5
 
 _Ids = npt.NDArray[np.int64]
+
+
+class Sentences(Protocol):
+    """What a running text is made of: a `SentenceCorpus`, or a `SentenceList` in memory."""
+
+    shard_names: Tuple[str, ...]
+
+    @property
+    def n_predictions(self) -> int: ...
+
+    def shard(self, index: int) -> Shard: ...
 
 
 class TextWindow(NamedTuple):
@@ -55,10 +66,10 @@ def known_ids(ids: Tensor, *, n_words: int) -> Tensor:
 class RunningText:
     """All sentences of a corpus in its order, each followed by `</S>`, as one line of ids that stays on disk.
 
-    corpus (SentenceCorpus): Where they come from.
+    corpus (Sentences): Where they come from.
     """
 
-    def __init__(self, corpus: SentenceCorpus) -> None:
+    def __init__(self, corpus: Sentences) -> None:
         self.corpus = corpus
         shards = (corpus.shard(index) for index in range(len(corpus.shard_names)))
         self._starts = np.cumsum([0, *(len(shard.ids) + len(shard) for shard in shards)])
@@ -197,7 +208,7 @@ class EvalTextStreams:
 
     Source: Melis et al. 2020, who shrink the batch of an evaluation likewise.
 
-    corpus (SentenceCorpus): Usually the "dev" split.
+    corpus (Sentences): Usually the "dev" split of a `SentenceCorpus`.
     batch_size (int): Columns at most.
     unroll (int): Words per column and window; it does not move the result.
     max_tokens (Optional[int]): Only so many words from the beginning, ends included. None: all of them.
@@ -206,7 +217,7 @@ class EvalTextStreams:
     """
 
     def __init__(
-        self, corpus: SentenceCorpus, *, batch_size: int, unroll: int = 35, max_tokens: Optional[int] = None
+        self, corpus: Sentences, *, batch_size: int, unroll: int = 35, max_tokens: Optional[int] = None
     ) -> None:
         _check_positive(batch_size=batch_size, unroll=unroll, max_tokens=1 if max_tokens is None else max_tokens)
         self.corpus = corpus
