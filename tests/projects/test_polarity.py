@@ -3,8 +3,6 @@
 import json
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -23,6 +21,18 @@ ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "projects" / "polarity"
 WORDS = {"positive": ["warm", "witty", "moving"], "negative": ["dull", "tired", "clumsy"]}
 ROWS = ["word2vec", "fasttext", "elmo", "elmo_tuned"]
+TINY = {
+    "positive": "positive.txt",
+    "negative": "negative.txt",
+    "text": "text.txt",
+    "elmo": "bilm",
+    "vector_width": 8,
+    "min_count": 1,
+    "word2vec_epochs": 1,
+    "fasttext_epochs": 1,
+    "folds": 2,
+    "train_steps": 2,
+}
 
 gensim = pytest.importorskip("gensim", reason="the project trains word vectors by gensim")
 pytest.importorskip("matplotlib", reason="the project draws a plot")
@@ -53,53 +63,33 @@ def save_bilm(path: Path) -> None:
     save_checkpoint(path, BiLM(config), indexer=CharIndexer().config, vocab=None, meta={"data": {"name": "random"}})
 
 
-def run_step(step: str, project: Path, **variables: Any) -> "subprocess.CompletedProcess[str]":
-    tiny = {
-        "positive": "positive.txt",
-        "negative": "negative.txt",
-        "text": "text.txt",
-        "elmo": "bilm",
-        "vector_width": 8,
-        "min_count": 1,
-        "word2vec_epochs": 1,
-        "fasttext_epochs": 1,
-        "folds": 2,
-        "train_steps": 2,
-    }
-    overrides = [f"--vars.{name}={value}" for name, value in {**tiny, **variables}.items()]
-    call = [sys.executable, "-m", "spacy", "project", "run", step, str(project), *overrides]
-    return subprocess.run(call, capture_output=True, text=True)
-
-
 def read_scores(project: Path) -> Dict[str, List[float]]:
     return json.loads((project / "metrics" / "table.json").read_text(encoding="utf8"))  # type: ignore[no-any-return]
 
 
-@pytest.mark.slow
-def test_all_ends_with_a_table_and_a_plot_of_four_rows(project: Path) -> None:
-    done = run_step("all", project)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_all_ends_with_a_table_and_a_plot_of_four_rows(project: Path, run_project: Any) -> None:
+    done = run_project(project, "all", **TINY)
+    assert done.code == 0, done.output
     scores = read_scores(project)
     assert {row: len(accuracies) for row, accuracies in scores.items()} == dict.fromkeys(ROWS, 2)
     assert all(0 <= accuracy <= 1 for accuracies in scores.values() for accuracy in accuracies)
-    assert "ELMo + BoW, fine-tuned" in done.stdout
+    assert "ELMo + BoW, fine-tuned" in done.output
     assert (project / "metrics" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     for row in ROWS:
         assert sorted(path.name for path in (project / "training" / row).iterdir()) == ["model", "scores.json"]
         doc = spacy.load(project / "training" / row / "model")("a warm film .")
         assert sum(doc.cats.values()) > 0
-    done = run_step("both", project)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_project(project, "both", **TINY)
+    assert done.code == 0, done.output
     assert set(read_scores(project)) == {*ROWS, "elmo_word2vec"}
 
 
-@pytest.mark.slow
-def test_vectors_in_word2vecs_binary_format_are_loaded(project: Path) -> None:
+def test_vectors_in_word2vecs_binary_format_are_loaded(project: Path, run_project: Any) -> None:
     vectors = gensim.models.KeyedVectors(4)
     vectors.add_vectors(["film", "warm", "dull"], torch.eye(3, 4).numpy())
     vectors.save_word2vec_format(str(project / "vectors.bin"), binary=True)
-    done = run_step("load", project, vectors_file="vectors.bin", vectors_limit=2)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_project(project, "load", **TINY, vectors_file="vectors.bin", vectors_limit=2)
+    assert done.code == 0, done.output
     nlp = spacy.load(project / "vectors" / "word2vec")
     assert nlp.vocab["warm"].vector.tolist() == [0.0, 1.0, 0.0, 0.0]
     assert not nlp.vocab["dull"].has_vector
