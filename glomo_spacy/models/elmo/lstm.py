@@ -20,6 +20,7 @@ from ...errors import Errors
 from ..derived import Derived
 from ..packing import Packing
 from ..precision import product_dtype
+from .mogrifier import ProjectedMogrifier
 from .recurrence import Prepared, Settings, Weights, prepare, recur, run
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ProjectedLSTM(nn.Module):
     """One layer.
 
     config (ElmoConfig): Widths, clips and forget bias.
+    RAISES: ValueError G156 for `cell_options`: there are none.
 
     Parameters, with the HDF5 variables of bilm-tf they equal by cutting and transposing alone (P = `projection_width`):
 
@@ -55,6 +57,9 @@ class ProjectedLSTM(nn.Module):
 
     def __init__(self, config: "ElmoConfig") -> None:
         super().__init__()
+        if config.cell_options:
+            found = ", ".join(sorted(config.cell_options))
+            raise ValueError(Errors.G156.format(found=found, cell="lstm", known="nothing"))
         width, cell = config.projection_width, config.cell_width
         self.cell_clip, self.proj_clip = config.cell_clip, config.proj_clip
         self.forget_bias = config.forget_bias
@@ -93,6 +98,10 @@ class ProjectedLSTM(nn.Module):
         return run(inputs, hidden, cell, sizes, prepared, settings)
 
 
+# A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.
+CELLS: Dict[str, Type[nn.Module]] = {"lstm": ProjectedLSTM, "mogrifier": ProjectedMogrifier}
+
+
 def set_precision(model: nn.Module, precision: str) -> None:
     """Choose how the LSTMs in a model compute their products when no gradient is wanted; the rest stays in float32.
 
@@ -103,18 +112,15 @@ def set_precision(model: nn.Module, precision: str) -> None:
     if precision not in PRECISIONS:
         raise ValueError(Errors.G100.format(name="precision", value=precision, options=", ".join(PRECISIONS)))
     for module in model.modules():
-        if isinstance(module, ProjectedLSTM):
+        if isinstance(module, tuple(CELLS.values())):
             module.precision = precision
-
-
-# A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.
-CELLS: Dict[str, Type[nn.Module]] = {"lstm": ProjectedLSTM}
 
 
 class LSTMStack(nn.Module):
     """Layers above each other, in the reading order of one direction.
 
     config (ElmoConfig): Also number of layers, dropout, skip connections and the kind of cell.
+    RAISES: ValueError G100 for another kind; for "mogrifier" as `MogrifierOptions`.
 
     Parameters: `layers.{i}.` and those of the cell.
     """
@@ -122,6 +128,8 @@ class LSTMStack(nn.Module):
     def __init__(self, config: "ElmoConfig") -> None:
         super().__init__()
         self.config = config
+        if config.cell not in CELLS:
+            raise ValueError(Errors.G100.format(name="cell", value=config.cell, options=", ".join(CELLS)))
         self.layers = nn.ModuleList(CELLS[config.cell](config) for _ in range(config.n_layers))
 
     def forward(
