@@ -15,7 +15,7 @@ def gru_cell(cell: nn.GRUCell, inputs: Tensor, state: Tensor) -> Tensor:
     RETURNS (Tensor): The next state. Shape: (rows, width).
     """
     from_inputs = linear(inputs, cell.weight_ih, cell.bias_ih)  # (rows, 3 * width)
-    return _step(from_inputs, linear(state, cell.weight_hh, cell.bias_hh), state)
+    return gru_step(from_inputs, linear(state, cell.weight_hh, cell.bias_hh), state)
 
 
 def gru(network: nn.GRU, inputs: Tensor, state: Tensor, *, is_train: bool) -> Tensor:
@@ -34,14 +34,17 @@ def gru(network: nn.GRU, inputs: Tensor, state: Tensor, *, is_train: bool) -> Te
         hidden = state
         states = []
         for step in range(inputs.shape[1]):
-            hidden = _step(from_inputs[:, step], linear(hidden, weight, bias), hidden)
+            hidden = gru_step(from_inputs[:, step], linear(hidden, weight, bias), hidden)
             states.append(hidden)
         inputs = torch.stack(states, dim=1)  # (rows, steps, width)
     return inputs
 
 
-def _step(from_inputs: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
-    """Gates in torch's order: reset, update, candidate. Shapes: (rows, 3 * width) twice, (rows, width)."""
+def gru_step(from_inputs: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
+    """The next state, from both products with their biases: gates in torch's order, reset, update, candidate.
+
+    Shapes: (rows, 3 * width) twice, (rows, width). RETURNS (Tensor): Shape: (rows, width).
+    """
     width = state.shape[-1]
     gates = torch.sigmoid(from_inputs[:, : 2 * width] + from_state[:, : 2 * width])
     reset, update = gates.chunk(2, dim=-1)
