@@ -189,6 +189,16 @@ class Errors(metaclass=_WithCodes):
     G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
     G236 = "{path} cannot be used as vectors of sentences: {reason}."
     G237 = "{path} would be replaced by what is exported from it, and its soft-max lost. Give another directory."
+    G240 = "The loss is {loss} in window {window} of the text, {rates}. Lower learn_rate or raise epsilon; if nothing was learned yet, the weights themselves are damaged (see info)."
+    G241 = "{first} cannot be used with {second}: {reason}."
+    G242 = "{path} has no vocab.txt and takes word ids, so it cannot read text. Convert it again with --vocab."
+    G243 = "{option} is needed, as the text that is measured is no prepared corpus. Name one with {option} DIRECTORY."
+    G244 = "{path} has no dropout in its config, so that all samples would be equal. Leave out --monte-carlo."
+    G245 = "{options} cannot be used with a model of kind {found!r}. Only language models of kind \"mogrifier\" know them."
+    G246 = "{path} is not a state dict of the public Mogrifier LSTM: {name} is missing. Found: {found}."
+    G247 = "{path} cannot become a checkpoint of equal results: {reason}."
+    G248 = "Tensors in {path} do not fit together: {shapes}. Save the model's state dict again."
+    G249 = "The vocabulary of {path} must list {expected} words in the order of ids, {end} for the end of a sentence among them, but has {found}."
 
     # --- G3xx: training ----------------------------------------------------------------------------------------------
     G300 = "Learning-rate multiplier {pattern!r} fits no parameter. Parameters: {names}."
@@ -223,6 +233,7 @@ class Errors(metaclass=_WithCodes):
         "{path} has {n_words} words, ends of sentences included, but corpora.batch_size asks for {n_columns} columns. Prepare "
         "more text, or lower it."
     )
+    G331 = "pretraining.average_decay and [pretraining.average] are two kinds of average. Set the first to null, or leave out the other."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

@@ -77,6 +77,8 @@ class Pretraining:
     clip (Optional[float]): Largest norm of all gradients together; null: no limit.
     average_decay (Optional[float]): Evaluate and keep an exponential moving average of the weights, this share of it
         kept per update, e.g. 0.999; null: the weights themselves.
+    average (Optional[Dict]): Sub-section: a plain mean of the weights in its place, whose `name` chooses when it
+        begins; null or no such section: none.
     log_every (int): Steps between lines of the log. Reading the loss makes the processor wait for the GPU.
     evaluate_every (int): Steps between evaluations; each also writes the training state and the checkpoints.
     patience (Optional[int]): The run ends after so many evaluations without a new best; null: never early.
@@ -99,6 +101,7 @@ class Pretraining:
     schedule: Dict[str, Any]
     evaluation: Dict[str, Any]
     patience: Optional[int] = None
+    average: Optional[Dict[str, Any]] = None
 
     def __post_init__(self) -> None:
         budget = (self.max_epochs, self.max_steps, self.max_tokens, self.max_seconds)
@@ -123,6 +126,8 @@ class Pretraining:
             raise ValueError(
                 Errors.G141.format(name="pretraining.average_decay", expected=expected, value=self.average_decay)
             )
+        if self.average and self.average_decay:
+            raise ValueError(Errors.G331)
 
 
 def load_config(path: Union[str, Path], *, overrides: Optional[Mapping[str, Any]] = None) -> Config:

@@ -5,7 +5,6 @@ A run is a directory: `model-best` and `model-last` (checkpoints to use), `train
 so a run that breaks keeps its last good ones.
 """
 
-import math
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from confection import Config
 from ..errors import Errors
 from ..models.checkpoint import save_checkpoint
 from . import resume as states
-from .averaging import WeightAverage
+from .averaging import AVERAGES, build_average
 from .budget import Budget, Progress
 from .config import Paths, Pretraining, System, build_choice, build_section, check_sections
 from .devices import launch_fabric, to_device
@@ -100,6 +99,8 @@ class Run:
         self.progress, self.budget = Progress(), Budget.from_settings(settings)
         self.schedule = build_choice(SCHEDULES, name="pretraining.schedule", values=settings.schedule)
         optimizer = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=settings.optimizer)
+        average = settings.average
+        self._trigger = build_choice(AVERAGES, name="pretraining.average", values=average) if average else None
         states.check_output(output, resume=resume)
         self.fabric = launch_fabric(system)
         torch.manual_seed(system.seed)
@@ -108,7 +109,7 @@ class Run:
         self.model = self.objective.model
         self.objective.loss.to(self.fabric.device)
         self.optimizer = optimizer.build(self.model)
-        self.average = WeightAverage(self.model, decay=settings.average_decay) if settings.average_decay else None
+        self._start_average()
         self._meter, self._clock = LossMeter(self.fabric), Clock(self.fabric)
         self._learn_rate, self._norm = 0.0, torch.zeros(())  # of the last step
         self.result: Dict[str, Any] = {}
@@ -135,8 +136,7 @@ class Run:
             exclude=exclude,
             optimizer=self.optimizer,
         )
-        if self.average is not None:
-            self.average = WeightAverage(self.model, decay=self.settings.average_decay or 0.0)
+        self._start_average()
         self.log.say(report.summary())
         self.log.record("initialize", 0, source=str(directory), **asdict(report))
 
@@ -174,7 +174,7 @@ class Run:
     def _step(self) -> None:
         """One update of the weights. Nothing here waits for the GPU."""
         progress, n_batches = self.progress, self.settings.accumulate
-        self._learn_rate = set_factor(self.optimizer, self.schedule.factor(self.budget.used(progress)))
+        factor = self.schedule.factor(self.budget.used(progress))
         for index in range(n_batches):
             batch = next(self.objective.batches)
             progress.tokens += batch[0].numel() * self.fabric.world_size
@@ -186,6 +186,7 @@ class Run:
         if (clip := self.settings.clip) is not None:
             norm = self.fabric.clip_gradients(self._loss, self._stepper, max_norm=clip, error_if_nonfinite=False)
             self._norm = cast(torch.Tensor, norm)
+        self._learn_rate = set_factor(self.optimizer, factor * self.objective.batches.rate_factor)
         self._stepper.step()
         self._stepper.zero_grad()
         if self.average is not None:
@@ -213,7 +214,7 @@ class Run:
         )
 
     def _check_loss(self, loss: float) -> None:
-        if not math.isfinite(loss):
+        if not loss <= self.objective.worst_loss:  # nor if it is not a number
             raise RuntimeError(Errors.G307.format(loss=loss, step=self.progress.step, output=self.output))
 
     def _evaluate(self) -> None:
@@ -236,6 +237,8 @@ class Run:
             for folder in (LAST, BEST) if is_best else (LAST,):
                 self._save_checkpoint(self.output / folder, measures)
         model.train()
+        if self.average is not None:
+            self.average.after_evaluation(measures["loss"])
         self.result = row
         self._save()
         self._clock.start(self.progress)
@@ -254,6 +257,10 @@ class Run:
             speed=self._clock.speed(self.progress),
             seconds_left=self.budget.seconds_left(self.progress),
         )
+
+    def _start_average(self) -> None:
+        decay = self.settings.average_decay
+        self.average = build_average(self.model, decay=decay, trigger=self._trigger)
 
     def _averaged(self) -> ContextManager[None]:
         return nullcontext() if self.average is None else self.average.in_place()
@@ -282,6 +289,7 @@ class Run:
         values = {
             "progress": asdict(self.progress),
             "schedule": self.schedule.state_dict(),
+            "average": self.average.progress() if self.average else {},
             "config": dict(self.config),
             "result": self.result,
             "ranks": ranks,
@@ -296,6 +304,8 @@ class Run:
         states.load_run_tensors(tensors, self.model, self.optimizer, self.average)
         self.progress, self.result = Progress(**values["progress"]), values["result"]
         self.schedule.load_state_dict(values["schedule"])
+        if self.average is not None:
+            self.average.load_progress(values.get("average", {}))
         own = values["ranks"][self.fabric.global_rank]
         self.objective.batches.load_state_dict(own["batches"])
         self.objective.load_state_dict(own.get("objective", {}))

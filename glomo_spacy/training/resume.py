@@ -116,6 +116,7 @@ def _fixed_settings(config: Mapping[str, Any]) -> Dict[str, Any]:
     values |= {f"pretraining.{part}.name": pretraining[part]["name"] for part in ("optimizer", "schedule")}
     values["pretraining.optimizer.multipliers"] = pretraining["optimizer"].get("multipliers")  # they order the groups
     values["pretraining.average_decay"] = pretraining["average_decay"]
+    values["pretraining.average"] = pretraining.get("average")
     values["system.seed"] = config["system"]["seed"]
     return values
 
