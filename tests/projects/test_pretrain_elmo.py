@@ -52,9 +52,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, run_project: Any) -> Path:
     return copy
 
 
-def test_all_goes_on_from_pretrain_to_figures_a_page_and_features(trained: Path, run_project: Any) -> None:
+def test_all_goes_on_from_pretrain_to_figures_a_page_and_features(
+    trained: Path, run_project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("h5py", reason="features are written as HDF5")
     pytest.importorskip("sklearn", reason="the map is drawn by t-SNE")
+    monkeypatch.setattr("glomo_spacy.visual.placement._STEPS", 250)  # a map that is rough, but a map
     done = run_project(trained, "all", **TINY)
     assert done.code == 0, done.output
     assert "Skipping 'train': nothing changed" in done.output
