@@ -112,7 +112,7 @@ def set_precision(model: nn.Module, precision: str) -> None:
     if precision not in PRECISIONS:
         raise ValueError(Errors.G100.format(name="precision", value=precision, options=", ".join(PRECISIONS)))
     for module in model.modules():
-        if isinstance(module, tuple(CELLS.values())):
+        if isinstance(module, (ProjectedLSTM, ProjectedMogrifier)):
             module.precision = precision
 
 
