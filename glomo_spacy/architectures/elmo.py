@@ -4,21 +4,17 @@ Source: Peters et al. 2018, "Deep contextualized word representations" (arXiv 18
 """
 
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence, Tuple, cast
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
 from spacy.tokens import Doc
 from spacy.util import registry
-from thinc.api import Model, torch2xp, xp2torch
-from thinc.types import Floats2d
-from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import Errors
 from .elmo_network import ElmoNetwork, ElmoSettings
-from .pretrained import PretrainedShim, read_pretrained
-from .types import DocBackprop, DocRows, FeatureModel
+from .features import by_doc, make_feature_model, network_in
+from .types import DocRows, FeatureModel
 
 ElmoLayers = npt.NDArray[np.float32]  # of a Doc: (layers, tokens, width), whitespace rows 0
 
@@ -90,24 +86,12 @@ def with_pretrained(model: FeatureModel, pretrained: str) -> FeatureModel:
     return _make_model(pretrained, elmo_network(model).settings, dropout=model.attrs["dropout_rate"])
 
 
-class ElmoModel(Model[List[Doc], DocRows]):
-    """A Thinc model whose width is that of its weights, also if stored ones replace others of another width."""
-
-    def set_dim(self, name: str, value: int, *, force: bool = False) -> None:
-        """Take the new width, which Thinc itself does not allow."""
-        super().set_dim(name, value, force=True)
-
-
 def elmo_network(model: FeatureModel) -> ElmoNetwork:
     """The network in a model of `Elmo.v1`.
 
     RAISES: ValueError G166 for another model.
     """
-    shim = model.shims[0] if model.shims else None
-    network = shim.network if isinstance(shim, PretrainedShim) else None
-    if not isinstance(network, ElmoNetwork):
-        raise ValueError(Errors.G166.format(found=model.name))
-    return network
+    return network_in(model, ElmoNetwork, error=Errors.G166)
 
 
 def rows_and_layers(model: FeatureModel, docs: Sequence[Doc]) -> Tuple[DocRows, List[ElmoLayers]]:
@@ -118,43 +102,10 @@ def rows_and_layers(model: FeatureModel, docs: Sequence[Doc]) -> Tuple[DocRows, 
     RAISES: ValueError G120 if there are no weights, G162 if sentences are missing, G166 for another model.
     """
     rows, layers = elmo_network(model).rows_and_layers(docs)
-    by_doc = layers.cpu().split([len(doc) for doc in docs], dim=1)
-    return _by_doc(rows, docs), [part.clone().numpy() for part in by_doc]
-
-
-def forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocRows, DocBackprop]:
-    """Vectors of all tokens; the gradient reaches w and gamma, and the biLM if it is trainable."""
-    network, shim = elmo_network(model), cast(PretrainedShim, model.shims[0])
-    if is_train:
-        shim.begin_pass()
-    rows = network.rows(docs, is_train=is_train)  # (tokens, width)
-    if is_train:
-        rows = F.dropout(rows, model.attrs["dropout_rate"])
-
-    def backprop(d_rows: DocRows) -> List[Doc]:
-        if rows.requires_grad:
-            gradient = xp2torch(model.ops.flatten(d_rows), device=rows.device)
-            ((rows * gradient).sum() + network.mix.penalty()).backward()
-        shim.end_pass()
-        return []
-
-    return _by_doc(rows.detach(), docs), backprop
+    parts = layers.cpu().split([len(doc) for doc in docs], dim=1)
+    return by_doc(rows, docs), [part.clone().numpy() for part in parts]
 
 
 def _make_model(pretrained: Optional[str], settings: ElmoSettings, *, dropout: float) -> FeatureModel:
-    network = read_pretrained(pretrained, partial(ElmoNetwork, settings))
-    width = network.width if network.has_weights else settings.width
-    attrs = {"dropout_rate": dropout, "replace_listener_cfg": partial(_own_config, pretrained, width)}
-    return ElmoModel("elmo", forward, dims={"nO": width}, attrs=attrs, shims=[PretrainedShim(network)])
-
-
-def _by_doc(rows: Tensor, docs: Sequence[Doc]) -> DocRows:
-    """Cut into Docs; copies, so that a Doc does not hold its whole batch in memory."""
-    return [cast(Floats2d, torch2xp(part.clone())) for part in rows.split([len(doc) for doc in docs])]
-
-
-def _own_config(
-    pretrained: Optional[str], width: Optional[int], config: Dict[str, Any], listener: Any
-) -> Dict[str, Any]:
-    """What stands in a config where a listener was replaced: the section names what was read, and its width."""
-    return {**config, "pretrained": pretrained, "width": width}
+    network = partial(ElmoNetwork, settings)
+    return make_feature_model("elmo", pretrained, network, width=settings.width, dropout=dropout)

@@ -17,7 +17,7 @@ from ..models.checkpoint import Checkpoint
 from ..models.elmo import BiLM, ScalarMix, set_precision
 from ..models.elmo.lstm import PRECISIONS
 from ..models.elmo.scalar_mix import normalized
-from .pretrained import PretrainedNetwork
+from .features import FeatureNetwork
 from .seam import MAX_WINDOW, Window, doc_windows
 
 CHOICES: Dict[str, Tuple[str, ...]] = {
@@ -55,7 +55,7 @@ class ElmoSettings:
             raise ValueError(Errors.G165)
 
 
-class ElmoNetwork(PretrainedNetwork):
+class ElmoNetwork(FeatureNetwork):
     """A biLM and the learned mixture of its layers, without what only predicts words.
 
     settings (ElmoSettings): Now and for stored weights.
@@ -102,6 +102,10 @@ class ElmoNetwork(PretrainedNetwork):
         """Of a row: a layer's, or that of all side by side. RAISES: ValueError G120 without weights."""
         width: int = self.network.width
         return width if self.settings.layers == "mixed" else self.n_layers * width
+
+    def penalty(self) -> Tensor:
+        """On the weights of the mixture."""
+        return self.mix.penalty()
 
     def weights(self) -> Dict[str, Tensor]:
         """Those of the biLM and of the mixture."""

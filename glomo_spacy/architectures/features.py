@@ -1,0 +1,112 @@
+"""Rows of tokens from a pretrained network as a Thinc model: what `Elmo.v1` and `MogrifierLM.v1` share."""
+
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, cast
+
+from spacy.tokens import Doc
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Floats2d
+from torch import Tensor
+from torch.nn import functional as F
+
+from .pretrained import PretrainedNetwork, PretrainedShim, read_pretrained
+from .types import DocBackprop, DocRows, FeatureModel
+
+
+class FeatureNetwork(PretrainedNetwork):
+    """A pretrained network that gives each token of a Doc a row."""
+
+    @property
+    def width(self) -> int:
+        """Of a row. RAISES: ValueError G120 without weights."""
+        raise NotImplementedError
+
+    def rows(self, docs: Sequence[Doc], *, is_train: bool) -> Tensor:
+        """Doc after Doc; rows of whitespace are 0. Shape: (tokens, width).
+
+        is_train (bool): Keep the graph of whatever is trainable.
+        RAISES: ValueError G120 without weights.
+        """
+        raise NotImplementedError
+
+    def penalty(self) -> Optional[Tensor]:
+        """What training minimises beside the task's loss; None for nothing."""
+        return None
+
+
+NetworkT = TypeVar("NetworkT", bound=FeatureNetwork)
+
+
+class _PretrainedModel(Model[List[Doc], DocRows]):
+    """A Thinc model whose width is that of its weights, also if stored ones replace others of another width."""
+
+    def set_dim(self, name: str, value: int, *, force: bool = False) -> None:
+        """Take the new width, which Thinc itself does not allow."""
+        super().set_dim(name, value, force=True)
+
+
+def make_feature_model(
+    name: str,
+    pretrained: Optional[str],
+    network: Callable[..., FeatureNetwork],
+    *,
+    width: Optional[int],
+    dropout: float,
+) -> FeatureModel:
+    """A Thinc model around the network that `pretrained` names.
+
+    name (str): Of the model.
+    pretrained, network: As for `read_pretrained`.
+    width (Optional[int]): As the config has it; what weights say comes first.
+    dropout (float): Rate on the rows, in training only.
+    """
+    made = read_pretrained(pretrained, network)
+    width = made.width if made.has_weights else width
+    attrs = {"dropout_rate": dropout, "replace_listener_cfg": partial(_own_config, pretrained, width)}
+    return _PretrainedModel(name, _forward, dims={"nO": width}, attrs=attrs, shims=[PretrainedShim(made)])
+
+
+def network_in(model: FeatureModel, kind: Type[NetworkT], *, error: str) -> NetworkT:
+    """The network in a model of `make_feature_model`.
+
+    error (str): The message, still without `found`, if the model holds no such network.
+    RAISES: ValueError with that message.
+    """
+    shim = model.shims[0] if model.shims else None
+    network = shim.network if isinstance(shim, PretrainedShim) else None
+    if not isinstance(network, kind):
+        raise ValueError(error.format(found=model.name))
+    return network
+
+
+def by_doc(rows: Tensor, docs: Sequence[Doc]) -> DocRows:
+    """Cut into Docs; copies, so that a Doc does not hold its whole batch in memory."""
+    return [cast(Floats2d, torch2xp(part.clone())) for part in rows.split([len(doc) for doc in docs])]
+
+
+def _forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocRows, DocBackprop]:
+    """Rows of all tokens; the gradient reaches what is trainable."""
+    shim = cast(PretrainedShim, model.shims[0])
+    network: FeatureNetwork = shim.network
+    if is_train:
+        shim.begin_pass()
+    rows = network.rows(docs, is_train=is_train)  # (tokens, width)
+    if is_train:
+        rows = F.dropout(rows, model.attrs["dropout_rate"])
+
+    def backprop(d_rows: DocRows) -> List[Doc]:
+        if rows.requires_grad:
+            gradient = xp2torch(model.ops.flatten(d_rows), device=rows.device)
+            total, penalty = (rows * gradient).sum(), network.penalty()
+            (total if penalty is None else total + penalty).backward()
+        shim.end_pass()
+        return []
+
+    return by_doc(rows.detach(), docs), backprop
+
+
+def _own_config(
+    pretrained: Optional[str], width: Optional[int], config: Dict[str, Any], listener: Any
+) -> Dict[str, Any]:
+    """What stands in a config where a listener was replaced: the section names what was read, and its width."""
+    return {**config, "pretrained": pretrained, "width": width}
