@@ -3,6 +3,7 @@
 The loop knows none of them. A new method adds one subclass of `Objective` in a file of its own and one line here.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -17,6 +18,7 @@ Batch = Tuple[Tensor, ...]
 OBJECTIVES: Dict[str, Tuple[str, str]] = {
     "glomo": (".glomo", "GlomoObjective"),
     "elmo": (".elmo", "ElmoObjective"),
+    "mogrifier": (".mogrifier", "MogrifierObjective"),
 }
 
 
@@ -51,6 +53,11 @@ class Batches(ABC):
     def epoch(self) -> float:
         """Passes over the training text so far."""
 
+    @property
+    def rate_factor(self) -> float:
+        """Factor on the learning rate for the last batch, such as its share of the usual length."""
+        return 1.0
+
     @abstractmethod
     def state_dict(self) -> Dict[str, Any]:
         """Position in the data and state of every random generator."""
@@ -77,6 +84,7 @@ class Objective(ABC):
     indexer: Dict[str, Any]
     corpus_record: Dict[str, Any]  # how the text was prepared, for meta.json
     provenance: str  # what the text is and its licence, in the user's words
+    worst_loss: float = sys.float_info.max  # a run whose loss is above it has come apart, and is stopped
 
     @abstractmethod
     def __init__(self, config: Mapping[str, Any], *, seed: int, rank: int = 0, world_size: int = 1) -> None: ...

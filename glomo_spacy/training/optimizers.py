@@ -15,8 +15,9 @@ class OptimizerSettings:
     """What every optimiser has.
 
     learn_rate (float): Step size per update before the schedule's factor. > 0.
-    weight_decay (float): Share of a weight taken off per update times the learning rate; only for parameters of two or
-        more dimensions, since shrinking biases, thresholds or batch-norm scales helps nobody. 0: none.
+    weight_decay (float): Share of a weight taken off per update times the learning rate (for "adam" it means something
+        else); only for parameters of two or more dimensions, since shrinking biases, thresholds or batch-norm scales
+        helps nobody. 0: none.
     multipliers (Dict[str, float]): Factors on the learning rate by pattern of the parameter's name (`*` matches
         anything), the first that fits counts: {"*key_encoder*": 0.25}. A pattern that fits nothing is an error.
     """
@@ -86,6 +87,25 @@ class AdamWSettings(OptimizerSettings):
 
 
 @dataclass
+class AdamSettings(OptimizerSettings):
+    """Adam (Kingma & Ba 2015) with an L2 penalty; beta1 0, beta2 .999, eps 1e-8 is the "rmsprop" of deepmind/lamb.
+
+    weight_decay (float): The penalty's factor: so many times a weight are added to its gradient, after norms are
+        clipped (lamb: before). Published: 2.5e-4 for PTB, where `gradient_scale` is 70. 0: none.
+    beta1 (float): Decay of the mean of gradients, 0-1. 0 was far ahead of 0.9 in short runs at equal rates.
+    beta2 (float): Decay of the mean of squared gradients, 0-1.
+    eps (float): Added to the root of the latter. > 0.
+    """
+
+    beta1: float
+    beta2: float
+    eps: float
+
+    def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(groups, lr=self.learn_rate, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)
+
+
+@dataclass
 class AdagradSettings(OptimizerSettings):
     """Adagrad (Duchi et al. 2011) as TensorFlow has it: the recipe of bilm-tf (lr 0.2, accumulator 1).
 
@@ -104,6 +124,7 @@ class AdagradSettings(OptimizerSettings):
 
 OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {
     "sgd": SGDSettings,
+    "adam": AdamSettings,
     "adamw": AdamWSettings,
     "adagrad": AdagradSettings,
 }
