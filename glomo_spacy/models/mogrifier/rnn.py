@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ..precision import at_least_float32
 from ..products import linear
 
 Result = Tuple[Tensor, Tensor, Tensor]
@@ -55,7 +56,7 @@ class TorchLayer(nn.Module):
             return hidden[:0], hidden, cell
         run = self._run if state_mask is None else self._run_masked
         outputs, end = run(inputs, hidden[: sizes[0]], sizes, state_mask)
-        return outputs, torch.cat([end, hidden[sizes[0] :]]), cell
+        return at_least_float32(outputs), torch.cat([at_least_float32(end), hidden[sizes[0] :]]), cell
 
     def step(self, from_inputs: Tensor, from_state: Tensor, hidden: Tensor) -> Tensor:
         """The next state, from both products (rows, n_gates * width), biases included, and the state (rows, width)."""
@@ -75,7 +76,7 @@ class TorchLayer(nn.Module):
         """Step by step."""
         input_weight, hidden_weight, input_bias, hidden_bias = self.network.parameters()
         outputs: List[Tensor] = []
-        for rows in linear(inputs, input_weight, input_bias).split(sizes):
+        for rows in at_least_float32(linear(inputs, input_weight, input_bias)).split(sizes):
             before = hidden[: len(rows)]
             masked = before if mask is None else before * mask[: len(rows)]
             outputs.append(self.step(rows, linear(masked, hidden_weight, hidden_bias), before))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
+from ..precision import at_least_float32
 from ..products import Linear
 
 _LONGEST_WAVE = 10_000.0  # over 2 pi: section 3.5
@@ -58,7 +59,7 @@ class Transformer(nn.Module):
         """Run every layer over a window.
 
         inputs (Tensor): Word vectors whose numbers have a variance near 1 / n_in. Shape: (batch, seq, n_in).
-        RETURNS (Tensor): Shape: (batch, seq, width).
+        RETURNS (Tensor): At least float32. Shape: (batch, seq, width).
         """
         values = inputs * math.sqrt(inputs.shape[2])  # section 3.4: as large as the positions
         if self.projection is not None:
@@ -69,8 +70,7 @@ class Transformer(nn.Module):
         for layer in self.layers:
             values = layer(values, dropout=self.dropout if self.training else 0.0)
             found.append(values)
-        result: Tensor = self.norm(torch.stack(found).sum(0) if self.outputs == "sum" else values)
-        return result
+        return at_least_float32(self.norm(torch.stack(found).sum(0) if self.outputs == "sum" else values))
 
 
 class Layer(nn.Module):
