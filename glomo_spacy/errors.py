@@ -143,6 +143,11 @@ class Errors(metaclass=_WithCodes):
 
     G180 = "The gating rounds take turns, x first, so there must be as many q_weights as r_weights or one more, but there are {n_q} and {n_r}."
     G181 = "There are {found} {name}_biases for {expected} {name}_weights. Give one per matrix, or none at all."
+    G182 = 'softmax = "adaptive" has vectors of several widths, which can neither be tied nor mixed, but tied is {tied} and n_softmaxes is {n_softmaxes}. Set tied = false and n_softmaxes = 1, or softmax = "full".'
+    G183 = "{names} can be set for Mogrifiers and LSTMs only, but cell is {cell!r}. Leave them out."
+    G184 = "This language model has no indexer, so it cannot read words. Load it from a checkpoint, or call attach_indexer."
+    G185 = "An indexer of kind {found!r} does not fit a language model, which reads whole words. Give one of kind 'vocabulary'."
+    G186 = "temperature must be above 0, but is {found!r}. 1 leaves the probabilities as they are."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
@@ -193,7 +198,7 @@ class Errors(metaclass=_WithCodes):
     G241 = "{first} cannot be used with {second}: {reason}."
     G242 = "{path} has no vocab.txt and takes word ids, so it cannot read text. Convert it again with --vocab."
     G243 = "{option} is needed, as the text that is measured is no prepared corpus. Name one with {option} DIRECTORY."
-    G244 = "{path} has no dropout in its config, so that all samples would be equal. Leave out --monte-carlo."
+    G244 = "The model has no dropout in its config, so that all samples would be equal. Leave Monte Carlo out, or train with dropout."
     G245 = "{options} cannot be used with a model of kind {found!r}. Only language models of kind \"mogrifier\" know them."
     G246 = "{path} is not a state dict of the public Mogrifier LSTM: {name} is missing. Found: {found}."
     G247 = "{path} cannot become a checkpoint of equal results: {reason}."
@@ -251,6 +256,10 @@ class Errors(metaclass=_WithCodes):
     G932 = "Labelled lines need a file for each of at least two classes, but found: {found}. Add lines to [corpora.….files]."
     G933 = "{path} has {n_lines} lines, too few for {n_folds} folds. Lower n_folds, or raise limit."
     G920 = "{path} is a corpus of {found}, but {expected} are needed here. Make one with: glomo-spacy prepare TEXT OUTPUT --format {expected}"
+    G940 = "A reading needs one of its {name} per word ({expected}), but has {found}."
+    G941 = "Surprisal must be a finite number of bits, 0 or more, but is {value}."
+    G942 = "The word {focus!r} does not stand in: {text!r}. Give a whole token, with its casing."
+    G943 = "There is nothing to show: give at least one passage, each with at least one reading."
 
 
 class Warnings(metaclass=_WithCodes):

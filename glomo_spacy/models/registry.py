@@ -12,6 +12,7 @@ from ..errors import Errors
 KINDS: Dict[str, Tuple[str, str, str]] = {
     "glomo": ("glomo_spacy.models.glomo", "GlomoModel", "GlomoConfig"),
     "elmo": ("glomo_spacy.models.elmo", "BiLM", "ElmoConfig"),
+    "mogrifier": ("glomo_spacy.models.mogrifier", "LanguageModel", "MogrifierConfig"),
 }
 
 

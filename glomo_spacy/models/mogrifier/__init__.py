@@ -1,5 +1,20 @@
 """The Mogrifier LSTM language model (Melis et al. 2020), and its plain relatives."""
 
 from .cell import CellSettings, MogrifierLSTM, mogrify
+from .config import MogrifierConfig
+from .language_model import LanguageModel
+from .lstm import Stack, State
+from .scoring import Annotation
+from .spelling import Spelling
 
-__all__ = ["CellSettings", "MogrifierLSTM", "mogrify"]
+__all__ = [
+    "Annotation",
+    "CellSettings",
+    "LanguageModel",
+    "MogrifierConfig",
+    "MogrifierLSTM",
+    "Spelling",
+    "Stack",
+    "State",
+    "mogrify",
+]

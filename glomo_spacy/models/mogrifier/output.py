@@ -1,0 +1,180 @@
+"""From the body's outputs to words: one soft-max, a mixture of them, or frequent words first.
+
+Source: Press and Wolf 2017 and Inan et al. 2017 for tied tables; Yang et al. 2018 (arXiv 1711.03953), section 3.2, for
+the mixture; Grave et al. 2017 for the adaptive one; down-projection as in deepmind/lamb. With s an output, e_w a word's
+row and b_w its bias:
+
+    P(w | s) = softmax_w(e_w . (D s) + b_w)                               D only where widths differ
+    P(w | s) = sum_k softmax_k(M s) softmax_w(e_w . tanh(D_k s + d_k) + b_w)
+
+`<S>`, the first word, is never predicted. A temperature divides what the soft-max over words reads.
+"""
+
+import math
+from typing import Optional, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...indexers import VocabularyIndexer
+from ..precision import at_least_float32
+from ..products import Linear, linear
+from ..softmax import AdaptiveSoftmax
+from .config import MogrifierConfig
+
+_CHUNK = 1 << 24  # logits held at a time when no gradient is wanted, 64 MB
+_NEVER = VocabularyIndexer.begin_sentence
+
+
+class FullOutput(nn.Module):
+    """One logit per word.
+
+    config (MogrifierConfig): Widths, and whether tables are tied.
+
+    Parameters: `bias` (vocab); `weight` (vocab, width) unless tied; `projection.weight` (embedding, width) if tied to
+    a table of another width.
+    """
+
+    def __init__(self, config: MogrifierConfig) -> None:
+        super().__init__()
+        width = config.output_width
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.projection: Optional[nn.Module] = None
+        if config.tied and width != config.embedding_width:
+            self.projection = _linear(width, config.embedding_width, bias=False)
+        if not config.tied:
+            self.weight = nn.Parameter(torch.randn(config.vocab_size, width) / math.sqrt(width))
+
+    def losses(self, states: Tensor, targets: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Cross-entropy of each target over all words, in nats.
+
+        states (Tensor): Outputs of the body. Shape: (targets, width).
+        targets (Tensor): Word ids. Shape: (targets,).
+        table (Tensor): The word vectors, to which the output may be tied. Shape: (vocab, embedding).
+        RETURNS (Tensor): At least float32. Shape: (targets,).
+        """
+        logits = self.logits(states, table, temperature=temperature)  # (targets, vocab)
+        return F.cross_entropy(logits, targets, reduction="none")
+
+    def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Natural logarithms of the probabilities of all words. Shape: (states, vocab)."""
+        return F.log_softmax(self.logits(states, table, temperature=temperature), dim=-1)
+
+    def logits(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """What the soft-max reads, at least float32. Shape: (states, vocab)."""
+        if self.projection is not None:
+            states = self.projection(states)  # (states, embedding)
+        return word_logits(states, getattr(self, "weight", table), self.bias, temperature)
+
+
+class MixtureOutput(nn.Module):
+    """Several soft-maxes over the same rows, mixed with weights that depend on the state.
+
+    config (MogrifierConfig): Widths, number of soft-maxes, and whether tables are tied.
+
+    Parameters: `bias` (vocab), `weight` (vocab, embedding) unless tied, `projection` (n * embedding, width),
+    `mixture.weight` (n, width).
+    """
+
+    def __init__(self, config: MogrifierConfig) -> None:
+        super().__init__()
+        self.n_softmaxes, width, embedding = config.n_softmaxes, config.output_width, config.embedding_width
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.projection = _linear(width, self.n_softmaxes * embedding, bias=True)
+        self.mixture = _linear(width, self.n_softmaxes, bias=False)
+        if not config.tied:
+            self.weight = nn.Parameter(torch.randn(config.vocab_size, embedding) / math.sqrt(embedding))
+
+    def losses(self, states: Tensor, targets: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """As `FullOutput.losses`."""
+        logits = self._logits(states, table, temperature)  # (targets, n, vocab)
+        repeated = targets[:, None].expand(-1, self.n_softmaxes)
+        losses = F.cross_entropy(logits.flatten(0, 1), repeated.flatten(), reduction="none")
+        return -torch.logsumexp(self._shares(states) - losses.view(-1, self.n_softmaxes), dim=1)
+
+    def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """As `FullOutput.log_probabilities`."""
+        each = F.log_softmax(self._logits(states, table, temperature), dim=-1)  # (states, n, vocab)
+        return torch.logsumexp(each + self._shares(states)[..., None], dim=1)
+
+    def _logits(self, states: Tensor, table: Tensor, temperature: float) -> Tensor:
+        """Shape: (states, n, vocab)."""
+        parts = torch.tanh(self.projection(states)).unflatten(-1, (self.n_softmaxes, -1))  # (states, n, embedding)
+        return word_logits(parts, getattr(self, "weight", table), self.bias, temperature)
+
+    def _shares(self, states: Tensor) -> Tensor:
+        """Logarithms of the mixture's weights. Shape: (states, n)."""
+        return F.log_softmax(at_least_float32(self.mixture(states)), dim=-1)
+
+
+class AdaptiveOutput(nn.Module):
+    """Frequent words in a short list, rarer ones in clusters of narrower vectors.
+
+    config (MogrifierConfig): Width and cut-offs.
+
+    Parameters: `softmax.clusters.`, those of torch's adaptive soft-max.
+    """
+
+    def __init__(self, config: MogrifierConfig) -> None:
+        super().__init__()
+        self.softmax = AdaptiveSoftmax(config.vocab_size, config.output_width, config.adaptive_cutoffs)
+        head = self.softmax.clusters.head
+        self.softmax.clusters.head = _HeadWithoutFirst(head.in_features, head.out_features)
+
+    def losses(self, states: Tensor, targets: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """As `FullOutput.losses`."""
+        if temperature == 1.0:
+            return self.softmax.losses(states, targets)
+        return -self.log_probabilities(states, table, temperature=temperature).gather(1, targets[:, None])[:, 0]
+
+    def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """As `FullOutput.log_probabilities`."""
+        with torch.autocast(states.device.type, enabled=False):  # its parts are joined in the type of the input
+            found = self.softmax.clusters.log_prob(at_least_float32(states))  # (states, vocab)
+        return found if temperature == 1.0 else F.log_softmax(found / temperature, dim=-1)
+
+
+class _HeadWithoutFirst(nn.Linear):
+    """The first part of an adaptive soft-max, in which the first word has no chance."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).index_fill(-1, torch.tensor([_NEVER], device=input.device), -math.inf)
+
+
+Output = Union[FullOutput, MixtureOutput, AdaptiveOutput]
+
+
+def new_output(config: MogrifierConfig) -> Output:
+    """The output layer that the config names."""
+    if config.softmax == "adaptive":
+        return AdaptiveOutput(config)
+    return MixtureOutput(config) if config.n_softmaxes > 1 else FullOutput(config)
+
+
+def chunk_rows(vocab_size: int, n_softmaxes: int) -> int:
+    """States whose logits are held at a time when no gradient is wanted."""
+    return max(_CHUNK // (vocab_size * n_softmaxes), 1)
+
+
+def word_logits(states: Tensor, weight: Tensor, bias: Tensor, temperature: float) -> Tensor:
+    """Products with all words' rows; minus infinity for `<S>`. Shape: (..., vocab), at least float32.
+
+    states (Tensor): Shape: (..., width).
+    weight (Tensor): Shape: (vocab, width).
+    bias (Tensor): Shape: (vocab,).
+    """
+    # Added after the product, so that it stays exact where that is computed in bfloat16.
+    products = at_least_float32(linear(states, weight))
+    never = torch.tensor([_NEVER], device=bias.device)
+    logits = products + bias.index_fill(0, never, -math.inf)
+    return logits if temperature == 1.0 else logits / temperature
+
+
+def _linear(n_in: int, n_out: int, *, bias: bool) -> Linear:
+    """As lamb begins: a normal law whose variance is 1 / fan-in, and biases of 0."""
+    made = Linear(n_in, n_out, bias=bias)
+    nn.init.normal_(made.weight, std=1 / math.sqrt(n_in))
+    if bias:
+        nn.init.zeros_(made.bias)
+    return made
