@@ -63,6 +63,12 @@ class Errors(metaclass=_WithCodes):
     G058 = "{path} is damaged: {reason}. Remove it and run extract again."
     G059 = "{path} would hold {found:,} sentences, more than one safetensors file can list. Extract into a directory, or to .hdf5."
 
+    G060 = "{path} gives states of width {found}, but the config says width {expected}. Set width to {found}, or to null."
+    G061 = "{path} has no vocabulary, so it cannot read words. Use the directory as training wrote it, with its vocab.txt and [indexer]."
+    G062 = "This needs a model of glomo_spacy.MogrifierLM.v1, but got {found!r}. Set [components.mogrifier_lm.model]."
+    G063 = "What the language model said belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were merged or split after mogrifier_lm ran. Place mogrifier_lm after the component that retokenizes."
+    G064 = "candidates and rescore take Docs, and texts where the component knows a tokeniser, as in a pipeline; got {found!r}."
+
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "
         "merged or split after glomo_graph ran. Place glomo_graph after the component that retokenizes."

@@ -32,6 +32,7 @@ class Sentences(Protocol):
     """What a running text is made of: a `SentenceCorpus`, or a `SentenceList` in memory."""
 
     shard_names: Tuple[str, ...]
+    types: List[str]
 
     @property
     def n_predictions(self) -> int: ...
