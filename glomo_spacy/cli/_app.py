@@ -6,7 +6,7 @@ every spaCy command, so nothing here imports spaCy, Thinc, torch or a command's 
 
 from functools import wraps
 from importlib import import_module
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Sequence
 
 import typer
 from typer.core import TyperGroup
@@ -34,6 +34,11 @@ COMMANDS = {
 
 # These take config overrides such as `--pretraining.seed 1`: their function finds the unparsed rest in `ctx.args`.
 WITH_OVERRIDES = frozenset({"pretrain"})
+
+
+def as_typed(names: Sequence[str]) -> str:
+    """Arguments of a function as the options that people type."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 class LazyGroup(TyperGroup):

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import Errors
-from ._app import Arg, Opt
+from ._app import Arg, Opt, as_typed
 
 
 def convert_cli(
     checkpoint: Path = Arg(..., help="Foreign weights (.hdf5, .safetensors, .pt), or a checkpoint directory"),
     output: Path = Arg(..., help="Directory to write"),
     source: Optional[str] = Opt(
-        None, "--from", help="Where weights come from: bilm (bilm-tf, AllenNLP) or glomo (published GLoMo code)"
+        None,
+        "--from",
+        help="Where weights come from: bilm (bilm-tf, AllenNLP), glomo (published GLoMo code) or mogrifier-lstm "
+        "(public PyTorch code)",
     ),
     target: Optional[str] = Opt(None, "--to", help="bilm: weights.hdf5 and options.json for bilm-tf and AllenNLP"),
     export: bool = Opt(False, "--export", help="A checkpoint without what only training needs, such as the softmax"),
@@ -20,7 +23,7 @@ def convert_cli(
         None, "--vocab", help="One word per line, in the order of ids; from glomo, <unk> at the end may be left out"
     ),
     lang: Optional[str] = Opt(
-        None, "--lang", help="From bilm: language of its tokens, as in spacy.blank (default: en)"
+        None, "--lang", help="From bilm or mogrifier-lstm: language of its tokens, as in spacy.blank (default: en)"
     ),
     dtype: Optional[str] = Opt(None, "--dtype", help="Export: float32, float16 or bfloat16 (default: as it is)"),
     heads: Optional[int] = Opt(None, "--heads", help="From glomo: graphs per layer; the published model has 8"),
@@ -63,12 +66,12 @@ def convert(checkpoint: Path, output: Path, action: str, **options: Any) -> List
     options (Any): As the command's; None: not given.
     RETURNS (List[str]): What was made, in lines.
     RAISES: ValueError G233 for an option of another action, G234 for one that is missing; as `convert_bilm`,
-        `export_bilm`, `export_checkpoint` and `convert_official_glomo`.
+        `export_bilm`, `export_checkpoint`, `convert_official_glomo` and `convert_official_mogrifier`.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if unused := [name for name in given if name not in ACTIONS[action].options]:
-        known = _as_typed(ACTIONS[action].options) or "no further options"
-        raise ValueError(Errors.G233.format(options=_as_typed(unused), action=action, known=known))
+        known = as_typed(ACTIONS[action].options) or "no further options"
+        raise ValueError(Errors.G233.format(options=as_typed(unused), action=action, known=known))
     return ACTIONS[action].run(checkpoint, output, **given)
 
 
@@ -122,7 +125,7 @@ def _from_glomo(
     from ..convert import convert_official_glomo
 
     if heads is None or sparsity is None:
-        missing = _as_typed([name for name, value in (("heads", heads), ("sparsity", sparsity)) if value is None])
+        missing = as_typed([name for name, value in (("heads", heads), ("sparsity", sparsity)) if value is None])
         raise ValueError(Errors.G234.format(missing=missing))
     words = None if vocab is None else _read_words(vocab)
     converted = convert_official_glomo(state_dict, output, n_heads=heads, sparsity=sparsity, vocab=words, **variant)
@@ -136,6 +139,27 @@ def _from_glomo(
     )
     if vocab is None:
         lines.append("No vocabulary was given (--vocab): the checkpoint takes word ids, not words.")
+    return lines
+
+
+def _from_mogrifier_lstm(
+    state_dict: Path, output: Path, *, vocab: Optional[Path] = None, lang: str = "en"
+) -> List[str]:
+    from ..convert import convert_official_mogrifier
+
+    words = None if vocab is None else _read_words(vocab)
+    converted = convert_official_mogrifier(state_dict, output, vocab=words, lang=lang)
+    config = converted.config
+    lines = [f"Left out, as no part of the model: {', '.join(converted.unused)}"] if converted.unused else []
+    gating = f"{config.rounds} gating rounds" if config.rounds else "no gating"
+    lines.append(
+        f"✔ {output}: {converted.n_weights:,} weights, vocabulary {config.vocab_size:,}, {config.n_layers} layers of "
+        f"width {config.hidden_width:,}, {gating}"
+    )
+    if vocab is None:
+        lines.append("No vocabulary was given (--vocab): the checkpoint takes word ids, not words.")
+    elif not converted.has_unknown:
+        lines.append("The vocabulary has no <unk>: unknown words have probability 0.")
     return lines
 
 
@@ -153,6 +177,7 @@ class Action(NamedTuple):
 ACTIONS: Dict[str, Action] = {
     "--from bilm": Action(_from_bilm, ("options", "vocab", "lang")),
     "--from glomo": Action(_from_glomo, ("heads", "sparsity", "feature_predictor", "top_k_rate", "vocab", "dec_len")),
+    "--from mogrifier-lstm": Action(_from_mogrifier_lstm, ("vocab", "lang")),
     "--to bilm": Action(_to_bilm, ()),
     "--export": Action(_export, ("dtype",)),
 }
@@ -169,10 +194,6 @@ def _choose(*, source: Optional[str], target: Optional[str], export: bool) -> st
         known = [name.partition(" ")[2] for name in ACTIONS if name.startswith(f"{option} ")]
         raise ValueError(Errors.G100.format(name=option, value=value, options=", ".join(known)))
     return asked[0]
-
-
-def _as_typed(names: "List[str] | Tuple[str, ...]") -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _read_words(path: Path) -> List[str]:

@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
-from ._app import Arg, Opt
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from ..errors import Errors
+from ._app import Arg, Opt, as_typed
+from ._evaluate_mogrifier import evaluate_mogrifier
+from ._evaluation_text import is_corpus, open_text
 
 _UNROLL = 20  # words of a biLM's row at a time, as in training
 
@@ -17,18 +16,35 @@ def evaluate_lm_cli(
     # fmt: off
     checkpoint: Path = Arg(..., help="Checkpoint directory, e.g. model-best of a run", exists=True, file_okay=False),
     text: List[str] = Arg(
-        ..., help="Directory written by prepare; or, for ELMo, text files, one tokenised sentence a line, or --raw"
+        ..., help="Directory written by prepare; or, not for GLoMo, files, one tokenised sentence a line, or --raw"
     ),
     as_json: bool = Opt(False, "--json", help="Print the numbers as JSON"),
-    raw: bool = Opt(False, "--raw", help="ELMo: the text is raw; let spaCy tokenise it and find the sentences"),
-    lang: str = Opt("en", "--lang", "-l", help="ELMo: language of the tokeniser, for --raw"),
+    raw: bool = Opt(False, "--raw", help="The files are raw; let spaCy tokenise them and find the sentences"),
+    lang: str = Opt("en", "--lang", "-l", help="Language of the tokeniser, for --raw"),
     split: str = Opt("dev", "--split", help="Which part of a corpus: dev or train"),
-    batch_size: int = Opt(32, "--batch-size", help="Windows at a time; for ELMo rows, each begun with a zero state"),
-    max_batches: Optional[int] = Opt(None, "--max-batches", help="Use only so many batches from the beginning"),
+    batch_size: Optional[int] = Opt(
+        None, "--batch-size", help="Windows (GLoMo) or rows (ELMo) at a time: 32; Mogrifier: columns of the text: 1"
+    ),
+    max_batches: Optional[int] = Opt(None, "--max-batches", help="GLoMo, ELMo: only so many from the beginning"),
     bptt: int = Opt(200, "--bptt", help="GLoMo: tokens per window"),
     shift: int = Opt(100, "--shift", help="GLoMo: tokens from one window's begin to the next one's"),
     n_positions: Optional[int] = Opt(None, "--n-positions", help="GLoMo: positions per batch and direction; or all"),
-    seed: int = Opt(1, "--seed", help="GLoMo: draws the positions"),
+    seed: int = Opt(1, "--seed", help="Draws GLoMo's positions and the networks of --monte-carlo"),
+    max_tokens: Optional[int] = Opt(None, "--max-tokens", help="Mogrifier: only so many words, sentence ends included"),
+    window: Optional[int] = Opt(None, "--window", help="Mogrifier: words read at a time: 70, or 20 with --dynamic"),
+    unknown: Optional[str] = Opt(None, "--unknown", help="Mogrifier: token of the files for unknown words, e.g. <unk>"),
+    temperature: Optional[float] = Opt(None, "--temperature", help="Mogrifier: logits are divided by it"),
+    search_temperature: bool = Opt(False, "--search-temperature", help="Mogrifier: best one on validation text"),
+    monte_carlo: Optional[int] = Opt(None, "--monte-carlo", help="Mogrifier: average so many networks with dropout"),
+    mean: Optional[str] = Opt(None, "--mean", help="--monte-carlo: arithmetic (default) or geometric"),
+    dynamic: bool = Opt(False, "--dynamic", help="Mogrifier: go on learning, from each window once it is scored"),
+    learn_rate: List[float] = Opt([], "--learn-rate", help="--dynamic: 0.003; of several, best on validation text"),
+    decay: List[float] = Opt([], "--decay", help="--dynamic, pull to the trained weights: 0.02; or several"),
+    epsilon: List[float] = Opt([], "--epsilon", help="--dynamic, added to divisors: 0.001; or several"),
+    statistics: Optional[int] = Opt(None, "--statistics", help="--dynamic: batches to measure gradients on: 100"),
+    train: Optional[Path] = Opt(None, "--train", help="--dynamic: corpus to measure gradients on (default: TEXT)"),
+    validation: List[str] = Opt([], "--validation", help="Corpus, or files, to search settings on (default: TEXT)"),
+    search_tokens: Optional[int] = Opt(None, "--search-tokens", help="So many words of validation text: 20000"),
     device: str = Opt("cpu", "--device", help="torch device, e.g. cpu or cuda:0"),
     output: Optional[Path] = Opt(None, "--output", "-o", help="Also write the numbers to this JSON file"),
     # fmt: on
@@ -40,29 +56,40 @@ def evaluate_lm_cli(
     """
     from ..models.checkpoint import read_checkpoint
 
-    if read_checkpoint(checkpoint).kind == "elmo":
-        measures = evaluate_bilm(
-            checkpoint,
-            text,
-            raw=raw,
-            lang=lang,
-            split=split,
-            batch_size=batch_size,
-            max_batches=max_batches,
-            device=device,
+    kind = read_checkpoint(checkpoint).kind
+    of_mogrifier = {
+        "max_tokens": max_tokens,
+        "window": window,
+        "unknown": unknown,
+        "temperature": temperature,
+        "search_temperature": search_temperature or None,
+        "monte_carlo": monte_carlo,
+        "mean": mean,
+        "dynamic": dynamic or None,
+        "learn_rate": learn_rate or None,
+        "decay": decay or None,
+        "epsilon": epsilon or None,
+        "statistics": statistics,
+        "train": train,
+        "validation": validation or None,
+        "search_tokens": search_tokens,
+    }
+    given: Dict[str, Any] = {name: value for name, value in of_mogrifier.items() if value is not None}
+    if given and kind != "mogrifier":
+        raise ValueError(Errors.G245.format(options=as_typed(list(given)), found=kind))
+    common: Dict[str, Any] = {"split": split, "device": device}
+    if kind == "mogrifier":
+        measures = evaluate_mogrifier(
+            checkpoint, text, raw=raw, lang=lang, batch_size=batch_size or 1, seed=seed, **given, **common
         )
+    elif kind == "elmo":
+        common.update(batch_size=batch_size or 32, max_batches=max_batches)
+        measures = evaluate_bilm(checkpoint, text, raw=raw, lang=lang, **common)
     else:
+        common.update(batch_size=batch_size or 32, max_batches=max_batches)
+        corpus = _single_directory(checkpoint, text)
         measures = evaluate_glomo(
-            checkpoint,
-            _single_directory(checkpoint, text),
-            split=split,
-            bptt=bptt,
-            shift=shift,
-            batch_size=batch_size,
-            max_batches=max_batches,
-            n_positions=n_positions,
-            seed=seed,
-            device=device,
+            checkpoint, corpus, bptt=bptt, shift=shift, n_positions=n_positions, seed=seed, **common
         )
     report = json.dumps(measures, indent=2)
     print(report if as_json else _table(measures))
@@ -93,7 +120,6 @@ def evaluate_bilm(
     import torch
 
     from ..corpora.sentence_streams import lay_out
-    from ..errors import Errors
     from ..evaluation.bilm import held_out_perplexity
     from ..models.checkpoint import build_model, read_checkpoint
     from ..models.elmo.windows import WindowMaker
@@ -102,35 +128,13 @@ def evaluate_bilm(
     model: Any = build_model(parts, source=str(checkpoint)).to(device)
     if model.softmax is None or parts.vocab is None:
         raise ValueError(Errors.G154)
-    types, sentences = _read_types(text, raw=raw, lang=lang, split=split)
-    maker = WindowMaker(types, words=parts.vocab, indexer=model.indexer)
-    batches = islice(lay_out(sentences, batch_size=batch_size, unroll=_UNROLL), max_batches)
+    held_out = open_text(text, split=split, raw=raw, lang=lang)
+    maker = WindowMaker(held_out.types, words=parts.vocab, indexer=model.indexer)
+    batches = islice(lay_out(held_out.documents(), batch_size=batch_size, unroll=_UNROLL), max_batches)
     measures = held_out_perplexity(model, batches, maker, device=torch.device(device))
     if not measures["n_tokens"]:
         raise ValueError(Errors.G318.format(text=", ".join(text)))
     return {**measures, "n_words": len(parts.vocab)}
-
-
-def _read_types(
-    text: Sequence[str], *, raw: bool, lang: str, split: str
-) -> Tuple[List[str], Iterable["npt.NDArray[np.int64]"]]:
-    """The different tokens of a text after the special ones, and its sentences as their numbers."""
-    import numpy as np
-
-    from ..corpora.sentence_shards import SentenceCorpus
-    from ..corpora.text_files import find_text_files
-    from ..indexers import SPECIALS
-    from ._sentences import read_sentences
-
-    if len(text) == 1 and Path(text[0]).is_dir():
-        corpus = SentenceCorpus(text[0], split=split)
-        return corpus.types, corpus.documents()
-    numbers = {word: number for number, word in enumerate(SPECIALS)}
-    sentences = []
-    for sentence in read_sentences(find_text_files(text), raw=raw, lang=lang):
-        if sentence:
-            sentences.append(np.array([numbers.setdefault(word, len(numbers)) for word in sentence], dtype=np.int64))
-    return list(numbers), sentences
 
 
 def evaluate_glomo(
@@ -157,7 +161,6 @@ def evaluate_glomo(
     import torch
 
     from ..corpora import EvalWindows, ShardedCorpus
-    from ..errors import Errors
     from ..evaluation.perplexity import held_out_loss
     from ..models.checkpoint import build_model, read_checkpoint
 
@@ -184,9 +187,8 @@ def _single_directory(checkpoint: Path, text: Sequence[str]) -> Path:
 
     RAISES: ValueError G317 for anything else.
     """
-    from ..errors import Errors
 
-    if len(text) != 1 or not Path(text[0]).is_dir():
+    if not is_corpus(text):
         raise ValueError(Errors.G317.format(path=checkpoint, text=", ".join(text)))
     return Path(text[0])
 
@@ -204,6 +206,16 @@ def _table(measures: Dict[str, Any]) -> str:
     if "n_words" in measures:
         rows.append(("vocabulary", f"{measures['n_words']:,} words"))
         rows.append(("unknown", f"{measures['unknown_rate']:.2%} of {measures['n_tokens']:,} tokens"))
+    if measures.get("bits_per_byte") is not None:
+        rows.append(("with spelling", f"{measures['bits_per_byte']:.3f} bits per byte"))
+    rows += [("method", _settings(measures["method"]))] if "method" in measures else []
+    rows += [("tried", _settings(setting)) for setting in measures.get("searched", ())]
     rows += [(f"{step} ahead", f"{loss:.4f}") for step, loss in enumerate(measures.get("step_losses", ()), start=1)]
     rows += [(side, f"{measures[f'loss_{side}']:.4f}") for side in ("left", "right") if f"loss_{side}" in measures]
-    return "\n".join(f"{name:>12}  {value}" for name, value in rows)
+    return "\n".join(f"{name:>13}  {value}" for name, value in rows)
+
+
+def _settings(values: Dict[str, Any]) -> str:
+    """Names and values in one line."""
+    texts = {name: f"{value:.5g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join(text if name == "name" else f"{name} {text}" for name, text in texts.items())

@@ -29,6 +29,16 @@ GLOMO_RULES: List[Rule] = [
     *((theirs.replace("{side}", "bw"), ours.replace("{side}", "right")) for theirs, ours in _GLOMO_DIRECTION),
 ]
 
+# The public PyTorch Mogrifier LSTM: what is copied as it is. Gates of its LSTM have another order.
+MOGRIFIER_RULES: List[Rule] = [
+    ("encoder.weight", "embedding.weight"),
+    ("decoder.{leaf}", "output.{leaf}"),
+    ("mogrify.layers.{i}.Qw.weight", "body.layers.0.q_weights.{i}"),
+    ("mogrify.layers.{i}.Qw.bias", "body.layers.0.q_biases.{i}"),
+    ("mogrify.layers.{i}.Rw.weight", "body.layers.0.r_weights.{i}"),
+    ("mogrify.layers.{i}.Rw.bias", "body.layers.0.r_biases.{i}"),
+]
+
 _FIELDS = {"{i}": r"(?P<i>\d+)", "{leaf}": r"(?P<leaf>[^.]+)"}
 
 
@@ -50,6 +60,7 @@ class KeyMap(NamedTuple):
 
 
 GLOMO = KeyMap(GLOMO_RULES)
+MOGRIFIER = KeyMap(MOGRIFIER_RULES)
 
 
 def _rename(name: str, rules: List[Rule]) -> Optional[str]:
