@@ -1,17 +1,20 @@
-"""Graphs and words in context as pages, pictures and tables. Arrays and text in, files out: no Doc, no torch."""
+"""Graphs, words in context and surprisal as pages, pictures and tables. Arrays in, files out: no Doc, no torch."""
 
 from .graph_data import Edges, GraphName, WordGraphs, edges_from_dense
 from .map_page import render_map
 from .map_picture import draw_maps
 from .projector import write_projector
 from .render import graph_names, render_graph, render_page
+from .surprisal_page import Passage, Reading, render_surprisal
 from .token_map import PlacedMap, TokenMap, place_map
 from .token_rows import TokenRows, collect_rows
 
 __all__ = [
     "Edges",
     "GraphName",
+    "Passage",
     "PlacedMap",
+    "Reading",
     "TokenMap",
     "TokenRows",
     "WordGraphs",
@@ -23,5 +26,6 @@ __all__ = [
     "render_graph",
     "render_map",
     "render_page",
+    "render_surprisal",
     "write_projector",
 ]

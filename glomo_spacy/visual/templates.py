@@ -38,6 +38,7 @@ MAP_PAGE = Page(
     styles=("base.css", "map.css"),
     scripts=("base.js", "points.js", "neighbours.js", "map.js"),
 )
+SURPRISAL_PAGE = Page("surprisal.html", styles=("base.css", "surprisal.css"), scripts=("base.js", "surprisal.js"))
 
 
 def fill_page(page: Page, *, title: str, lang: str, data: Mapping[str, Any]) -> str:
