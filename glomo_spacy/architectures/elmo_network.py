@@ -14,9 +14,9 @@ from torch import Tensor
 from ..convert.export import without_training
 from ..errors import Errors
 from ..models.checkpoint import Checkpoint
-from ..models.elmo import BiLM, ScalarMix, set_precision
-from ..models.elmo.lstm import PRECISIONS
+from ..models.elmo import BiLM, ScalarMix
 from ..models.elmo.scalar_mix import normalized
+from ..models.precision import PRECISIONS, set_precision
 from .features import FeatureNetwork
 from .seam import MAX_WINDOW, Window, doc_windows
 

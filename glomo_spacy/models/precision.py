@@ -1,7 +1,27 @@
-"""Number types: where a sum or a logarithm needs more than bfloat16."""
+"""Number types: where fewer bits are chosen, and where a sum or a logarithm needs more than bfloat16."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..errors import Errors
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+
+
+def set_precision(model: nn.Module, precision: str) -> None:
+    """Choose how the recurrent layers in a model compute their products when no gradient is wanted.
+
+    It acts on what has a `precision`, the LSTMs with and without gating. The rest stays in float32.
+
+    model (nn.Module): A `BiLM` or `LanguageModel`, or anything that holds one.
+    precision (str): "float32" (as the weights are), "bfloat16" or "int8": faster, and outside the promise of parity.
+    RAISES: ValueError G100 for another one.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(Errors.G100.format(name="precision", value=precision, options=", ".join(PRECISIONS)))
+    for module in model.modules():
+        if isinstance(getattr(module, "precision", None), str):
+            setattr(module, "precision", precision)  # noqa: B010  # to mypy, modules have tensors only
 
 
 def at_least_float32(values: Tensor) -> Tensor:

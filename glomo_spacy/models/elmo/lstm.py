@@ -19,14 +19,13 @@ from torch.nn import functional as F
 from ...errors import Errors
 from ..derived import Derived
 from ..packing import Packing
-from ..precision import product_dtype
+from ..precision import PRECISIONS, product_dtype
 from .mogrifier import ProjectedMogrifier
 from .recurrence import Prepared, Settings, Weights, prepare, recur, run
 
 if TYPE_CHECKING:
     from .config import ElmoConfig
 
-PRECISIONS = ("float32", "bfloat16", "int8")
 ROWS = 32  # a usual batch; weights are laid out for it once, and as fast with any other number of rows
 
 
@@ -100,20 +99,6 @@ class ProjectedLSTM(nn.Module):
 
 # A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.
 CELLS: Dict[str, Type[nn.Module]] = {"lstm": ProjectedLSTM, "mogrifier": ProjectedMogrifier}
-
-
-def set_precision(model: nn.Module, precision: str) -> None:
-    """Choose how the LSTMs in a model compute their products when no gradient is wanted; the rest stays in float32.
-
-    model (nn.Module): A `BiLM`, or anything that holds one.
-    precision (str): "float32" (as the weights are), "bfloat16" or "int8": faster, and outside the promise of parity.
-    RAISES: ValueError G100 for another one.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(Errors.G100.format(name="precision", value=precision, options=", ".join(PRECISIONS)))
-    for module in model.modules():
-        if isinstance(module, (ProjectedLSTM, ProjectedMogrifier)):
-            module.precision = precision
 
 
 class LSTMStack(nn.Module):
