@@ -13,9 +13,10 @@ import numpy
 import pytest
 import torch
 
-from glomo_spacy.indexers import CharIndexer
+from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
 from glomo_spacy.models import save_checkpoint
 from glomo_spacy.models.elmo import BiLM, ElmoConfig
+from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig
 
 torch.set_num_threads(1)
 
@@ -38,6 +39,23 @@ def elmo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
         parameter.data.mul_(3.0)
     directory = tmp_path_factory.mktemp("elmo") / "tiny"
     save_checkpoint(directory, model, indexer=CharIndexer().config, vocab=None, meta={}, dtype=torch.float16)
+    return str(directory)
+
+
+@pytest.fixture(scope="session")
+def mogrifier_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A language model small enough for every test: two layers, width 8, random weights in half precision."""
+    torch.manual_seed(0)
+    words = ["<S>", "</S>", "<UNK>", "the", "a", ".", "dog", "cat", "small", "big", "red", "sees", "hears", "The"]
+    config = MogrifierConfig(
+        vocab_size=len(words), embedding_width=6, hidden_width=8, n_layers=2, rank=3, spelling_width=8
+    )
+    model = LanguageModel(config)
+    for parameter in model.parameters():
+        parameter.data.mul_(2.0)  # far from equal, so that order and words show
+    directory = tmp_path_factory.mktemp("mogrifier") / "tiny"
+    indexer = VocabularyIndexer(words).config
+    save_checkpoint(directory, model, indexer=indexer, vocab=words, meta={}, dtype=torch.float16)
     return str(directory)
 
 

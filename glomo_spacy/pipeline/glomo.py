@@ -4,12 +4,9 @@ Source: Yang et al. 2018, "GLoMo: Unsupervisedly Learned Relational Graphs as Tr
 (arXiv 1806.05662).
 """
 
-from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence
 
-from spacy import util
 from spacy.language import Language
-from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -18,6 +15,7 @@ from ..architectures.seam import MAX_TOKENS
 from ..architectures.types import GraphModel
 from ..errors import Errors
 from ..graphs import RelationalGraph
+from .annotating import AnnotatingPipe
 from .extensions import GLOMO_GRAPH, GLOMO_RELATIONS, set_graph
 
 KEEP = ("mixed", "all")
@@ -61,11 +59,10 @@ def make_glomo_graph(
     )
 
 
-class GlomoGraph(Pipe):
+class GlomoGraph(AnnotatingPipe):
     """Sets `doc._.glomo_graph`, a `RelationalGraph`, and by it `token._.glomo_relations`.
 
-    It annotates only: `nlp.update` never trains it and `nlp.initialize` leaves it as it is. Its weights are stored with
-    the pipeline, which then needs neither name nor path of a checkpoint. Whitespace tokens have no relations.
+    It is never trained, and its weights are stored with the pipeline. Whitespace tokens have no relations.
 
     vocab (Vocab): The pipeline's vocabulary.
     model, top_k, min_weight, keep, max_batch_tokens: As for `make_glomo_graph`.
@@ -92,33 +89,11 @@ class GlomoGraph(Pipe):
         for setting, value, expected, is_valid in checks:
             if not is_valid:
                 raise ValueError(Errors.G101.format(name=setting, expected=expected, value=value))
-        self.vocab = vocab
-        self.model = model
-        self.name = name
+        super().__init__(vocab, model, name)
         self.top_k = top_k
         self.min_weight = min_weight
         self.keep = keep
         self.max_batch_tokens = max_batch_tokens
-
-    def __call__(self, doc: Doc) -> Doc:
-        """Annotate one Doc.
-
-        RAISES: ValueError G120 if there are no weights, through the error handler.
-        """
-        for annotated in self.pipe([doc], batch_size=1):
-            return annotated
-        return doc  # the error handler passed over a failure
-
-    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Annotate a stream of Docs, those of similar length together. Order is kept."""
-        handle_error = self.get_error_handler()
-        for docs in util.minibatch(stream, size=batch_size):
-            try:
-                self.set_annotations(docs, self.predict(docs))
-            except Exception as error:
-                handle_error(self.name, self, docs, error)
-            else:
-                yield from docs
 
     def predict(self, docs: Sequence[Doc]) -> List[RelationalGraph]:
         """The pruned graph of each Doc; the Docs stay as they are."""
@@ -135,38 +110,3 @@ class GlomoGraph(Pipe):
         """Store each graph on its Doc."""
         for doc, graph in zip(docs, graphs):
             set_graph(doc, graph)
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Weights, vocabulary and sizes of the network as bytes.
-
-        exclude (Iterable[str]): "model" leaves them out.
-        """
-        data: bytes = util.to_bytes({"model": self.model.to_bytes}, exclude)
-        return data
-
-    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "GlomoGraph":
-        """Undo `to_bytes`: the stored network replaces this one.
-
-        RAISES: ValueError G201 to G206 if the bytes are damaged or hold another kind of model.
-        """
-        util.from_bytes(data, {"model": self.model.from_bytes}, exclude)
-        return self
-
-    def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:
-        """Write the directory that `from_disk` reads.
-
-        exclude (Iterable[str]): "model" leaves the network out.
-        """
-        util.to_disk(path, {"model": self.model.to_disk}, exclude)
-
-    def from_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> "GlomoGraph":
-        """Undo `to_disk`: the stored network replaces this one.
-
-        RAISES: ValueError G201 to G206 if the file is damaged or holds another kind of model.
-        """
-
-        def load_model(file: Path) -> None:
-            self.model.from_disk(file)
-
-        util.from_disk(path, {"model": load_model}, exclude)
-        return self
