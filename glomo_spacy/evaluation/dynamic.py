@@ -10,7 +10,7 @@ Differs from lamb in its defaults: epsilon 1e-5 and the mean loss per word diver
 rows lie far below it.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
@@ -174,8 +174,10 @@ def _gradients(
     """
     loss = nats.mean()
     if not bool(torch.isfinite(loss)):
-        rates = "before anything was learned" if settings is None else f"with {settings}"
-        raise DivergedError(Errors.G240.format(loss=float(loss), window=window, rates=rates))
+        rates = "before anything was learned"
+        if settings is not None:
+            rates = "with " + ", ".join(f"{name} {value:g}" for name, value in asdict(settings).items())
+        raise DivergedError(Errors.G240.format(loss=loss.item(), window=window, rates=rates))
     return torch.autograd.grad(loss, list(parameters), allow_unused=True)
 
 
