@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from ...errors import Errors
-from ..mogrifier.cell import INPUT_GATES, CellSettings, MogrifierLSTM
+from ..mogrifier.cell import MogrifierLSTM
+from ..mogrifier.cell_settings import INPUT_GATES, CellSettings
 
 if TYPE_CHECKING:
     from .config import ElmoConfig

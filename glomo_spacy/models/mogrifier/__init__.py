@@ -1,6 +1,7 @@
 """The Mogrifier LSTM language model (Melis et al. 2020), and its plain relatives."""
 
-from .cell import CellSettings, MogrifierLSTM, mogrify
+from .cell import MogrifierLSTM, mogrify
+from .cell_settings import CellSettings
 from .config import MogrifierConfig
 from .language_model import LanguageModel
 from .lstm import Stack, State

@@ -15,7 +15,6 @@ Only the gates read the modified h. With 0 rounds it is the LSTM itself.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -23,9 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import Errors
+from ..derived import Derived
+from ..precision import product_dtype
+from .cell_settings import NORM_EPSILON, CellSettings
+from .layer import Prepared, Weights, prepare
+from .matrices import Factors, Precision
+from .recurrence import recur, run
 
-INPUT_GATES = ("capped", "tied", "free")
-NORM_EPSILON = 1e-5  # lamb: 1e-9, which float32 cannot tell from 0 beside ordinary variances
+ROWS = 32  # a usual batch; weights are laid out for it once, and as fast with any other number of rows
 
 # A gate's matrix, or two narrow ones whose product it is, left @ right.
 Weight = Union[Tensor, Tuple[Tensor, Tensor]]
@@ -63,46 +67,6 @@ def mogrify(
     return x, h
 
 
-@dataclass(frozen=True)
-class CellSettings:
-    """Everything that makes one layer.
-
-    input_width (int): Width m of its inputs.
-    cell_width (int): Width of its cell.
-    rounds (int): Gating rounds as the paper counts them, 0 for a plain LSTM.
-    rank (Optional[int]): Each gate's matrix is the product of two that meet at this width. None: full.
-    input_gate (str): "capped" (lamb), "tied" or "free".
-    gate_bias (bool): Biases in the gating rounds.
-    layer_norm (bool): Normalise W x, R h and the cell that is put out.
-    cell_clip (Optional[float]): Cells are clipped to +- this. None: not at all.
-    proj_width (Optional[int]): Project outputs to this width. None: outputs are as wide as the cell.
-    proj_clip (Optional[float]): Outputs are clipped to +- this, projected or not. None: not at all.
-    forget_bias (float): Added to the forget gate at run time, never stored.
-    """
-
-    input_width: int
-    cell_width: int
-    rounds: int = 5
-    rank: Optional[int] = None
-    input_gate: str = "capped"
-    gate_bias: bool = True
-    layer_norm: bool = False
-    cell_clip: Optional[float] = None
-    proj_width: Optional[int] = None
-    proj_clip: Optional[float] = None
-    forget_bias: float = 1.0
-
-    @property
-    def hidden_width(self) -> int:
-        """Width n of its outputs."""
-        return self.proj_width or self.cell_width
-
-    @property
-    def n_gates(self) -> int:
-        """Gates that have weights: a tied input gate has none."""
-        return 3 if self.input_gate == "tied" else 4
-
-
 class MogrifierLSTM(nn.Module):
     """One layer, over whole sequences.
 
@@ -137,6 +101,8 @@ class MogrifierLSTM(nn.Module):
         if settings.layer_norm:
             self.input_norm, self.hidden_norm = (nn.Parameter(torch.ones(gates)) for _ in range(2))
             self.cell_norm, self.cell_norm_bias = nn.Parameter(torch.ones(cell)), nn.Parameter(torch.zeros(cell))
+        self.precision = "float32"
+        self._prepared: Derived[Prepared] = Derived()
 
     def forward(
         self, inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int], *, state_mask: Optional[Tensor] = None
@@ -150,12 +116,32 @@ class MogrifierLSTM(nn.Module):
             of the state. Shape: (batch, n).
         RETURNS (Tuple[Tensor, Tensor, Tensor]): Packed outputs (tokens, n); the state after each row's last step.
         """
-        return self.plain(inputs, hidden, cell, sizes, state_mask=state_mask)
+        dtype, state = product_dtype(self.bias), (hidden, cell)
+        if torch.is_grad_enabled():
+            return recur(inputs, *state, sizes, self.weights(), self.settings, dtype=dtype, state_mask=state_mask)
+        dtype = torch.bfloat16 if self.precision == "bfloat16" else dtype
+        precision = Precision(dtype, is_int8=self.precision == "int8", rows=ROWS)
+        prepared = self._prepared.get(self, precision, lambda: prepare(self.weights(), self.settings, precision))
+        return run(inputs, *state, sizes, prepared, state_mask=state_mask)
+
+    def weights(self) -> Weights:
+        """The parameters as the loop over time takes them."""
+        settings = self.settings
+        others = "projection", "input_norm", "hidden_norm", "cell_norm", "cell_norm_bias"
+        q_gates, r_gates = as_weights(self.q_weights), as_weights(self.r_weights)
+        gates: List[Factors] = []
+        for index in range(settings.rounds):
+            weight = (q_gates, r_gates)[index % 2][index // 2]
+            bias = (self.q_biases, self.r_biases)[index % 2][index // 2] if settings.gate_bias else None
+            left, right = (weight, None) if isinstance(weight, Tensor) else weight
+            gates.append(Factors(left, right, bias))
+        optional = [getattr(self, name, None) for name in others]
+        return Weights._make([self.input_weight, self.hidden_weight, self.bias, *optional, tuple(gates)])
 
     def plain(
         self, inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int], *, state_mask: Optional[Tensor] = None
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """The same, step by step under autograd; what faster code must equal."""
+        """The same, step by step under autograd; what the loop of `recurrence.py` must equal."""
         outputs = [inputs.new_zeros(0, hidden.shape[1])]
         begin = 0
         for rows in sizes:

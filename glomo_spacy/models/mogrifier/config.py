@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
 from ...errors import Errors
-from .cell import INPUT_GATES, CellSettings
+from .cell_settings import INPUT_GATES, CellSettings
 
 CELLS = ("mogrifier", "lstm", "gru", "rnn-tanh", "rnn-relu", "transformer")
 OUTPUTS = ("sum", "top")

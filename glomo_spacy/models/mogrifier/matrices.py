@@ -1,0 +1,95 @@
+"""Matrices as a loop over time multiplies with them: laid out once, full or low rank, in the number type that pays."""
+
+from typing import Callable, NamedTuple, Optional, Union
+
+import torch
+from torch import Tensor
+
+from ..precision import at_least_float32
+from ..prepacked import prepack
+from ..products import linear
+
+_WORTH_HALF = 1 << 15  # weights below which a product of few rows is slower in fewer bits than in float32
+
+Scale = Union[float, Tensor]
+
+
+class Factors(NamedTuple):
+    """A matrix as a layer keeps it.
+
+    left (Tensor): The matrix, (n_out, n_in), or the first of two narrow ones, (n_out, rank).
+    right (Optional[Tensor]): The second one. Shape: (rank, n_in).
+    bias (Optional[Tensor]): Added to the product. Shape: (n_out,).
+    """
+
+    left: Tensor
+    right: Optional[Tensor] = None
+    bias: Optional[Tensor] = None
+
+
+class Precision(NamedTuple):
+    """What products are computed in.
+
+    dtype (torch.dtype): Of large products; small ones stay in float32. Values and results are at least float32.
+    is_int8 (bool): Large products in eight bits; without gradients only.
+    rows (int): Of values in a typical product, which decides the layout.
+    """
+
+    dtype: torch.dtype
+    is_int8: bool
+    rows: int
+
+
+class Matrix:
+    """scale * left @ right @ values + bias, for values that come row by row.
+
+    factors (Factors): The matrix.
+    precision (Precision): Of the products.
+    scale (Scale): A number, or one per output, (n_out, 1). The bias is not scaled.
+    """
+
+    def __init__(self, factors: Factors, precision: Precision, *, scale: Scale = 1.0) -> None:
+        left, self._right, bias = factors
+        self._left = left * scale
+        self._scale, self._has_bias, self._precision = scale, bias is not None, precision
+        self._last = _stage(self._left, bias, precision)
+        self._first = None if self._right is None else _stage(self._right, None, precision)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """values (Tensor): Shape: (rows, n_in). RETURNS (Tensor): Shape: (rows, n_out)."""
+        return self._last(values if self._first is None else self._first(values))
+
+    def transposed(self) -> "Matrix":
+        """The way back of a gradient: from (rows, n_out) to (rows, n_in)."""
+        left, right = self._left.t(), None if self._right is None else self._right.t()
+        return Matrix(Factors(left) if right is None else Factors(right, left), self._precision)
+
+    def gradients(self, d_results: Tensor, values: Tensor) -> Factors:
+        """Of left, right and bias, over all steps at once.
+
+        d_results (Tensor): Shape: (tokens, n_out).
+        values (Tensor): Shape: (tokens, n_in).
+        """
+        dtype, d_bias = self._precision.dtype, d_results.sum(0) if self._has_bias else None
+        if self._right is None:
+            return Factors(_outer(d_results, values, dtype) * self._scale, bias=d_bias)
+        d_left = _outer(d_results, linear(values, self._right), dtype) * self._scale
+        return Factors(d_left, _outer(linear(d_results, self._left.t()), values, dtype), d_bias)
+
+
+def _stage(weight: Tensor, bias: Optional[Tensor], precision: Precision) -> Callable[[Tensor], Tensor]:
+    """One product, from and to at least float32."""
+    dtype, is_large = at_least_float32(weight[:0]).dtype, weight.numel() >= _WORTH_HALF
+    dtype = precision.dtype if is_large else dtype
+    laid_out = prepack(
+        weight.to(dtype),
+        None if bias is None else bias.to(dtype),
+        rows=precision.rows,
+        is_int8=precision.is_int8 and is_large,
+    )
+    return laid_out if dtype in (torch.float32, torch.float64) else lambda values: laid_out(values.to(dtype)).float()
+
+
+def _outer(d_results: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Sum over tokens of d_results (tokens, n_out) times values (tokens, n_in). Shape: (n_out, n_in)."""
+    return at_least_float32(linear(values.to(dtype).t(), d_results.to(dtype).t()).t())
