@@ -266,6 +266,8 @@ class Errors(metaclass=_WithCodes):
     G941 = "Surprisal must be a finite number of bits, 0 or more, but is {value}."
     G942 = "The word {focus!r} does not stand in: {text!r}. Give a whole token, with its casing."
     G943 = "There is nothing to show: give at least one passage, each with at least one reading."
+    G944 = "Line {line} of {path} is no sentence to compare. Lines hold {columns}, with tabs between; the first names them, and only the note may be left out."
+    G945 = "The pipeline has no mogrifier_lm, but: {components}. Add it with nlp.add_pipe, or leave --pipeline out."
 
 
 class Warnings(metaclass=_WithCodes):

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate-lm": "glomo_spacy.cli.evaluate_lm:evaluate_lm_cli",
     "similar": "glomo_spacy.cli.similar:similar_cli",
     "map": "glomo_spacy.cli.map:map_cli",
+    "surprisal": "glomo_spacy.cli.surprisal:surprisal_cli",
     "extract": "glomo_spacy.cli.extract:extract_cli",
     "convert": "glomo_spacy.cli.convert:convert_cli",
     "info": "glomo_spacy.cli.info:info_cli",
