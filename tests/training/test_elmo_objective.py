@@ -64,7 +64,17 @@ def test_a_batch_spells_each_word_once_and_predicts_unknown_words_as_one(tiny_el
     assert len(negatives.ids.unique()) == 32
 
 
-@pytest.mark.parametrize("name", ["pretrain_elmo", "pretrain_elmo_sm", "pretrain_elmo_paper", "tiny/pretrain_elmo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pretrain_elmo",
+        "pretrain_elmo_sm",
+        "pretrain_elmo_paper",
+        "pretrain_elmo_mogrifier",
+        "pretrain_elmo_lstm",
+        "tiny/pretrain_elmo",
+    ],
+)
 def test_every_setting_of_the_recipes_is_known(name):
     config = load_config(CONFIGS / f"{name}.cfg")
     settings = build_section(Pretraining, name="pretraining", values=config["pretraining"])

@@ -44,8 +44,9 @@ def losses(run):
         {"model__dropout": 0.2},
         {"pretraining__average_decay": 0.9, "pretraining__accumulate": 2, **PAPER},
         {"model__directions": "forward", "system__precision": "bf16-mixed"},
+        {"model__cell": "mogrifier", "model__cell_options": {"rounds": 3, "rank": 2, "input_gate": "capped"}},
     ],
-    ids=["dropout", "averaged, accumulated, adagrad", "forward in bfloat16"],
+    ids=["dropout", "averaged, accumulated, adagrad", "forward in bfloat16", "mogrifier"],
 )
 def test_a_resumed_run_ends_with_the_same_weights_and_log(overrides, tiny_elmo, tmp_path):
     shape = {"pretraining__evaluate_every": 4, "pretraining__log_every": 3, **overrides}

@@ -69,7 +69,6 @@ class ProjectedMogrifier(MogrifierLSTM):
             forget_bias=config.forget_bias,
         )
         super().__init__(settings)
-        self.precision = "float32"
 
 
 def _is_whole(value: Any, least: int) -> bool:
