@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from glomo_spacy.models import cross_entropy
-from glomo_spacy.models.cross_entropy import linear_cross_entropy
+from glomo_spacy.models.cross_entropy import blocked_cross_entropy
 
 TARGETS, WIDTH, VOCAB = 13, 8, 40
 
@@ -34,7 +34,7 @@ def gradients(losses, *tensors):
 
 def test_it_equals_the_plain_computation_with_its_gradients():
     states, weight, bias, targets = make()
-    found = linear_cross_entropy(states, weight, bias, targets)
+    found = blocked_cross_entropy(states, weight, bias, targets)
     expected = F.cross_entropy(F.linear(states, weight, bias), targets, reduction="none")
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
     for one, other in zip(gradients(found, states, weight, bias), gradients(expected, states, weight, bias)):
@@ -43,13 +43,13 @@ def test_it_equals_the_plain_computation_with_its_gradients():
 
 def test_gradients_are_those_of_the_function():
     states, weight, bias, targets = make(torch.float64, scale=0.5)
-    assert torch.autograd.gradcheck(lambda *parts: linear_cross_entropy(*parts, targets), (states, weight, bias))
+    assert torch.autograd.gradcheck(lambda *parts: blocked_cross_entropy(*parts, targets), (states, weight, bias))
 
 
 def test_under_autocast_it_is_the_same_within_half_precision_and_gradients_stay_float32():
     states, weight, bias, targets = make(scale=0.5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = linear_cross_entropy(states, weight, bias, targets)
+        found = blocked_cross_entropy(states, weight, bias, targets)
     expected = F.cross_entropy(F.linear(states, weight, bias), targets, reduction="none")
     assert 1e-6 < float((found - expected).detach().abs().max()) < 0.02
     for one, other in zip(gradients(found, states, weight, bias), gradients(expected, states, weight, bias)):
@@ -61,7 +61,7 @@ def test_a_word_without_a_chance_takes_no_share_and_gets_no_gradient():
     states, weight, bias, targets = make()
     targets = targets.clamp(min=1)
     masked = bias.index_fill(0, torch.tensor([0]), -math.inf)
-    found = linear_cross_entropy(states, weight, masked, targets)
+    found = blocked_cross_entropy(states, weight, masked, targets)
     expected = F.cross_entropy(F.linear(states, weight, bias)[:, 1:], targets - 1, reduction="none")
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
     d_weight, d_bias = gradients(found, weight, bias)
@@ -71,6 +71,6 @@ def test_a_word_without_a_chance_takes_no_share_and_gets_no_gradient():
 
 def test_no_targets_have_no_losses_and_no_gradient():
     states, weight, bias, targets = make()
-    found = linear_cross_entropy(states[:0], weight, bias, targets[:0])
+    found = blocked_cross_entropy(states[:0], weight, bias, targets[:0])
     assert found.shape == (0,)
     assert not torch.autograd.grad(found.sum(), weight)[0].any()
