@@ -8,6 +8,7 @@ import typer
 
 from ..errors import Errors
 from ._app import Arg
+from ._info_mogrifier import mogrifier_rows
 from ._report import Report, Rows, as_text, flat_rows, print_report, size_text
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def _checkpoint_report(directory: Path) -> Report:
     if checkpoint is not None:
         report.title = f"Checkpoint of kind {checkpoint.kind}"
         report.sections["Model"] = [(name, as_text(value)) for name, value in checkpoint.model.items()]
+        if checkpoint.kind == "mogrifier":
+            report.sections["Parts"] = mogrifier_rows(checkpoint)
         report.sections["Words"] = _word_rows(checkpoint)
         report.sections["Provenance"] = list(flat_rows(checkpoint.meta, leave_out=("sha256",)))
         report.attempt(lambda: build_model(checkpoint, source=str(directory)))

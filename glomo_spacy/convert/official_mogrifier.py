@@ -118,6 +118,10 @@ def _check(state: State, path: Path) -> None:
         if name not in state:
             found = _some(sorted(state)) or "no tensors"
             raise ValueError(Errors.G246.format(path=path, name=name, found=found))
+    for name in (EMBEDDING, "rnn.weight_ih_l0", "rnn.weight_hh_l0"):  # they tell the sizes
+        if state[name].dim() != 2 or 0 in state[name].shape:
+            found = f"{name} {tuple(state[name].shape)}, expected 2 axes without an empty one"
+            raise ValueError(Errors.G248.format(path=path, shapes=found))
     if reason := _why_not(state):
         raise ValueError(Errors.G247.format(path=path, reason=reason))
     expected = _shapes(state)

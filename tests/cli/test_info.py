@@ -15,6 +15,7 @@ from glomo_spacy.corpora.raw_text import CorpusSettings, prepare_corpus
 from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
 from glomo_spacy.models import save_checkpoint
 from glomo_spacy.models.elmo import BiLM, ElmoConfig
+from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig
 
 BILM = Path(__file__).parents[1] / "fixtures" / "elmo" / "allennlp"
 
@@ -264,3 +265,46 @@ def test_corpus_of_sentences_is_named(tmp_path: Path) -> None:
     report = info(tmp_path / "corpus")
     assert report.problems == []
     assert "sentences" in dict(report.sections["Splits"])["train"]
+
+
+@pytest.mark.parametrize(
+    "settings, computes, predicts, parts",
+    [
+        (
+            {"rounds": 4, "rank": 2, "spelling_width": 4},
+            "1 × mogrifier of width 4, 4 gating rounds of rank 2",
+            "full soft-max with one table for words read and predicted; unknown words are spelled",
+            ["word vectors", "layers", "output layer", "spelling"],
+        ),
+        (
+            {"cell": "gru", "n_layers": 2, "tied": False},
+            "2 × gru of width 4",
+            "full soft-max with a table of its own; unknown words are all alike",
+            ["word vectors", "layers", "output layer"],
+        ),
+    ],
+)
+def test_language_model_is_explained_in_parts(
+    tmp_path: Path, settings: dict, computes: str, predicts: str, parts: list
+) -> None:
+    words = ["<S>", "</S>", "<UNK>", "a"]
+    model = LanguageModel(MogrifierConfig(4, embedding_width=4, hidden_width=4, **settings))
+    save_checkpoint(tmp_path / "lm", model, indexer=VocabularyIndexer(words).config, vocab=words, meta={})
+    report = info(tmp_path / "lm")
+    assert not report.problems
+    rows = dict(report.sections["Parts"])
+    assert (rows.pop("computes"), rows.pop("predicts")) == (computes, predicts)
+    assert list(rows) == parts
+    counts = [int(text.split()[0].replace(",", "")) for text in rows.values()]
+    assert sum(counts) == sum(parameter.numel() for parameter in model.parameters())
+    assert rows["word vectors"] == "16 numbers"
+
+
+def test_damaged_settings_of_a_language_model_are_a_problem_not_a_crash(tmp_path: Path) -> None:
+    words = ["<S>", "</S>", "<UNK>"]
+    model = LanguageModel(MogrifierConfig(3, embedding_width=4, hidden_width=4))
+    save_checkpoint(tmp_path / "lm", model, indexer=VocabularyIndexer(words).config, vocab=words, meta={})
+    config = tmp_path / "lm" / "config.cfg"
+    lines = [line for line in config.read_text().splitlines() if not line.startswith(("cell =", "rank =", "rounds ="))]
+    config.write_text("\n".join(lines).replace("hidden_width = 4", "hidden_width = 0"))
+    assert codes(info(tmp_path / "lm")) == ["G101", "G043"]
