@@ -38,7 +38,7 @@ class WayBack:
         self._cells = _before(trace.step.cell, cell, sizes)
         self._hidden = torch.cat([hidden[:0], *_before(trace.outputs, hidden, sizes)])  # (tokens, n)
         if state_mask is not None:
-            self._hidden.mul_(torch.cat([state_mask[:size] for size in sizes]))
+            self._hidden.mul_(torch.cat([state_mask[:0], *(state_mask[:size] for size in sizes)]))
         # Gradients of what the products give, packed.
         self._d_rounds = [torch.empty_like(each.gate) for each in trace.rounds]
         self._d_gates = torch.empty_like(trace.step.gates)  # (tokens, gates * cell)
