@@ -17,7 +17,7 @@ from ..dropout import locked_dropout
 from . import scoring
 from .config import MogrifierConfig
 from .lstm import Stack, State
-from .output import Output, chunk_rows, new_output
+from .output import Output, new_output
 from .scoring import Annotation, TokenLists
 from .spelling import Spelling
 from .transformer import Transformer
@@ -111,12 +111,7 @@ class LanguageModel(nn.Module):
         RAISES: ValueError G186 for a temperature of 0 or below.
         """
         _check_temperature(temperature)
-        size = max(len(targets), 1)
-        if not torch.is_grad_enabled():
-            size = chunk_rows(self.config.vocab_size, self.config.n_softmaxes)
-        parts = zip(outputs.split(size), targets.split(size))
-        table = self.embedding.weight
-        return torch.cat([self.output.losses(*part, table, temperature=temperature) for part in parts])
+        return self.output.losses(outputs, targets, self.embedding.weight, temperature=temperature)
 
     def log_probabilities(self, outputs: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Natural logarithms of the probabilities of all words, -inf for `<S>`.

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...indexers import VocabularyIndexer
+from ..cross_entropy import blocked_cross_entropy
 from ..precision import at_least_float32
 from ..products import Linear, linear
 from ..softmax import AdaptiveSoftmax
 from .config import MogrifierConfig
 
-_CHUNK = 1 << 24  # logits held at a time when no gradient is wanted, 64 MB
 _NEVER = VocabularyIndexer.begin_sentence
 
 
@@ -54,18 +54,15 @@ class FullOutput(nn.Module):
         table (Tensor): The word vectors, to which the output may be tied. Shape: (vocab, embedding).
         RETURNS (Tensor): At least float32. Shape: (targets,).
         """
-        logits = self.logits(states, table, temperature=temperature)  # (targets, vocab)
-        return F.cross_entropy(logits, targets, reduction="none")
+        if self.projection is not None:
+            states = self.projection(states)  # (targets, embedding)
+        return word_losses(states, getattr(self, "weight", table), self.bias, targets, temperature)
 
     def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Natural logarithms of the probabilities of all words. Shape: (states, vocab)."""
-        return F.log_softmax(self.logits(states, table, temperature=temperature), dim=-1)
-
-    def logits(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
-        """What the soft-max reads, at least float32. Shape: (states, vocab)."""
         if self.projection is not None:
             states = self.projection(states)  # (states, embedding)
-        return word_logits(states, getattr(self, "weight", table), self.bias, temperature)
+        return word_log_probabilities(states, getattr(self, "weight", table), self.bias, temperature)
 
 
 class MixtureOutput(nn.Module):
@@ -88,20 +85,20 @@ class MixtureOutput(nn.Module):
 
     def losses(self, states: Tensor, targets: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """As `FullOutput.losses`."""
-        logits = self._logits(states, table, temperature)  # (targets, n, vocab)
-        repeated = targets[:, None].expand(-1, self.n_softmaxes)
-        losses = F.cross_entropy(logits.flatten(0, 1), repeated.flatten(), reduction="none")
+        repeated = targets.repeat_interleave(self.n_softmaxes)  # (targets * n,)
+        weight = getattr(self, "weight", table)
+        losses = word_losses(self._parts(states).flatten(0, 1), weight, self.bias, repeated, temperature)
         return -torch.logsumexp(self._shares(states) - losses.view(-1, self.n_softmaxes), dim=1)
 
     def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """As `FullOutput.log_probabilities`."""
-        each = F.log_softmax(self._logits(states, table, temperature), dim=-1)  # (states, n, vocab)
+        weight = getattr(self, "weight", table)
+        each = word_log_probabilities(self._parts(states), weight, self.bias, temperature)  # (states, n, vocab)
         return torch.logsumexp(each + self._shares(states)[..., None], dim=1)
 
-    def _logits(self, states: Tensor, table: Tensor, temperature: float) -> Tensor:
-        """Shape: (states, n, vocab)."""
-        parts = torch.tanh(self.projection(states)).unflatten(-1, (self.n_softmaxes, -1))  # (states, n, embedding)
-        return word_logits(parts, getattr(self, "weight", table), self.bias, temperature)
+    def _parts(self, states: Tensor) -> Tensor:
+        """What each soft-max reads. Shape: (states, n, embedding)."""
+        return torch.tanh(self.projection(states)).unflatten(-1, (self.n_softmaxes, -1))
 
     def _shares(self, states: Tensor) -> Tensor:
         """Logarithms of the mixture's weights. Shape: (states, n)."""
@@ -139,7 +136,7 @@ class _HeadWithoutFirst(nn.Linear):
     """The first part of an adaptive soft-max, in which the first word has no chance."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input).index_fill(-1, torch.tensor([_NEVER], device=input.device), -math.inf)
+        return _without_first(super().forward(input))
 
 
 Output = Union[FullOutput, MixtureOutput, AdaptiveOutput]
@@ -152,23 +149,30 @@ def new_output(config: MogrifierConfig) -> Output:
     return MixtureOutput(config) if config.n_softmaxes > 1 else FullOutput(config)
 
 
-def chunk_rows(vocab_size: int, n_softmaxes: int) -> int:
-    """States whose logits are held at a time when no gradient is wanted."""
-    return max(_CHUNK // (vocab_size * n_softmaxes), 1)
+def word_losses(states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """-ln P(target), of `<S>` infinite. Shape: (n,).
 
-
-def word_logits(states: Tensor, weight: Tensor, bias: Tensor, temperature: float) -> Tensor:
-    """Products with all words' rows; minus infinity for `<S>`. Shape: (..., vocab), at least float32.
-
-    states (Tensor): Shape: (..., width).
+    states (Tensor): Shape: (n, width).
     weight (Tensor): Shape: (vocab, width).
     bias (Tensor): Shape: (vocab,).
+    targets (Tensor): Shape: (n,).
     """
-    # Added after the product, so that it stays exact where that is computed in bfloat16.
-    products = at_least_float32(linear(states, weight))
-    never = torch.tensor([_NEVER], device=bias.device)
-    logits = products + bias.index_fill(0, never, -math.inf)
-    return logits if temperature == 1.0 else logits / temperature
+    bias = _without_first(bias)
+    if temperature != 1.0:
+        states, bias = states / temperature, bias / temperature
+    return blocked_cross_entropy(states, weight, bias, targets)
+
+
+def word_log_probabilities(states: Tensor, weight: Tensor, bias: Tensor, temperature: float) -> Tensor:
+    """ln P of all words, at least float32. Shape: (..., vocab); `states` (..., width)."""
+    # The bias is added after the product, so that it stays exact where that is computed in bfloat16.
+    logits = at_least_float32(linear(states, weight)) + _without_first(bias)
+    return F.log_softmax(logits if temperature == 1.0 else logits / temperature, dim=-1)
+
+
+def _without_first(values: Tensor) -> Tensor:
+    """Minus infinity for `<S>`. Shape: (..., vocab)."""
+    return values.index_fill(-1, torch.tensor([_NEVER], device=values.device), -math.inf)
 
 
 def _linear(n_in: int, n_out: int, *, bias: bool) -> Linear:
