@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, cast
 
 from ..errors import Errors
+from ._app import as_typed
 from ._evaluation_text import is_corpus, open_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from ..models.mogrifier import LanguageModel
     from ._evaluation_text import Text
 
-_WINDOW, _DYNAMIC_WINDOW = 70, 20  # the first moves no result but a Transformer's; for the second see lm-small-settings
+_WINDOW, _DYNAMIC_WINDOW = 70, 20  # the first moves no result; the second goes with the default rates
+_N_STATISTICS, _SEARCH_TOKENS = 100, 20_000  # lamb: 100 and 50,000
 _BATCH_SIZE, _UNROLL = 20, 35  # for the sizes of gradients; those of larger batches are smaller, and want other rates
 
 
@@ -28,15 +30,15 @@ class Method:
     dynamic (bool): Dynamic evaluation.
     learn_rate, decay, epsilon (Sequence[float]): Its rates. Of several values the best on validation text is used;
         of none, the default.
-    statistics (int): Batches of training text that tell the sizes of gradients.
+    statistics (Optional[int]): Batches of training text that tell the sizes of gradients. None: 100.
     monte_carlo (Optional[int]): Networks that dropout makes from the model. None: the model itself.
-    mean (str): Of their predictions, "arithmetic" or "geometric".
+    mean (Optional[str]): Of their predictions, "arithmetic" (None) or "geometric".
     temperature (Optional[float]): Of the soft-max. None: 1.
     search_temperature (bool): The best one on validation text.
-    window (Optional[int]): Words read at a time. None: 70, or 20 in dynamic evaluation.
+    window (Optional[int]): Words read at a time. None: 70, a Transformer's own window, or 20 in dynamic evaluation.
     batch_size (int): Columns at most that the text is cut into, each begun with a state of zero.
     max_tokens (Optional[int]): Words that are scored, ends of sentences included. None: all.
-    search_tokens (int): Words of the validation text that settings are searched on.
+    search_tokens (Optional[int]): Words of the validation text that settings are searched on. None: 20,000.
     seed (int): Of dropout.
     """
 
@@ -44,30 +46,37 @@ class Method:
     learn_rate: Sequence[float] = ()
     decay: Sequence[float] = ()
     epsilon: Sequence[float] = ()
-    statistics: int = 100
+    statistics: Optional[int] = None
     monte_carlo: Optional[int] = None
-    mean: str = "arithmetic"
+    mean: Optional[str] = None
     temperature: Optional[float] = None
     search_temperature: bool = False
     window: Optional[int] = None
     batch_size: int = 1
     max_tokens: Optional[int] = None
-    search_tokens: int = 20_000
+    search_tokens: Optional[int] = None
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("monte_carlo", 1), ("statistics", 1), ("search_tokens", 1), ("window", 1)):
+        for name in ("monte_carlo", "statistics", "search_tokens", "window"):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(Errors.G101.format(name=name, expected=f"at least {least}", value=value))
-        if self.temperature is not None and self.temperature <= 0:
+            if value is not None and value < 1:
+                raise ValueError(Errors.G101.format(name=name, expected="at least 1", value=value))
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
             raise ValueError(Errors.G101.format(name="temperature", expected="above 0", value=self.temperature))
-        if self.dynamic and self.monte_carlo:
-            reason = "a network that learns is not one of many"
-            raise ValueError(Errors.G241.format(first="--dynamic", second="--monte-carlo", reason=reason))
-        if self.temperature is not None and self.search_temperature:
-            reason = "one names what the other looks for"
-            raise ValueError(Errors.G241.format(first="--temperature", second="--search-temperature", reason=reason))
+        rates = [name for name in ("learn_rate", "decay", "epsilon", "statistics") if getattr(self, name)]
+        for options, why, is_wrong in (
+            (rates, "without --dynamic", rates and not self.dynamic),
+            (["mean"], "without --monte-carlo", self.mean and not self.monte_carlo),
+            (
+                ["dynamic"],
+                "with --monte-carlo: a model that learns is not one of many",
+                self.monte_carlo and self.dynamic,
+            ),
+            (["temperature"], "with --search-temperature", self.temperature is not None and self.search_temperature),
+        ):
+            if is_wrong:
+                raise ValueError(Errors.G241.format(options=as_typed(options), why=why))
 
 
 class Setting(NamedTuple):
@@ -108,6 +117,9 @@ def evaluate_mogrifier(
     held_out = open_text(text, split=split, **reading)
     if evaluation.method.dynamic:
         evaluation.measure_gradients(train or _corpus_of(text, "--train"))
+    if not evaluation.is_searched and validation:
+        why = "where nothing is searched; see --search-temperature, or give several values of a rate"
+        raise ValueError(Errors.G241.format(options="--validation", why=why))
     if evaluation.is_searched:
         tried_on = validation or [str(_corpus_of(text, "--validation"))]
         evaluation.search(open_text(tried_on, split="dev", **reading))
@@ -154,7 +166,7 @@ class _Evaluation:
         if method.dynamic:
             name = "dynamic"
         elif method.monte_carlo:
-            name, rates = "Monte Carlo", {"n_samples": method.monte_carlo, "mean": method.mean, "seed": method.seed}
+            name, rates = "Monte Carlo", {"n_samples": method.monte_carlo, "mean": self._mean, "seed": method.seed}
         shape = {"window": self._window, "batch_size": method.batch_size}
         return {"name": name, **rates, "temperature": self.setting.temperature, **shape}
 
@@ -165,7 +177,9 @@ class _Evaluation:
 
         corpus = SentenceCorpus(train, split="train")
         windows = TextStreams(corpus, batch_size=_BATCH_SIZE, unroll=_UNROLL)
-        self._sizes = gradient_sizes(self.model, windows, self._words(corpus), n_batches=self.method.statistics)
+        self._sizes = gradient_sizes(
+            self.model, windows, self._words(corpus), n_batches=self.method.statistics or _N_STATISTICS
+        )
 
     def search(self, text: "Text") -> None:
         """Choose the rates first, then the temperature."""
@@ -173,7 +187,7 @@ class _Evaluation:
         from ..evaluation.language_model import search_temperature
 
         def loss(setting: Setting) -> float:
-            return float(self.measure(text, setting, max_tokens=self.method.search_tokens)["loss"])
+            return float(self.measure(text, setting, max_tokens=self.method.search_tokens or _SEARCH_TOKENS)["loss"])
 
         def loss_at(temperature: float) -> float:
             setting = self.setting._replace(temperature=temperature)
@@ -210,13 +224,19 @@ class _Evaluation:
         scorer: Scorer = StaticScorer(self.model, temperature=temperature)
         if method.monte_carlo:
             scorer = MonteCarloScorer(
-                self.model, n_samples=method.monte_carlo, mean=method.mean, temperature=temperature
+                self.model, n_samples=method.monte_carlo, mean=self._mean, temperature=temperature
             )
         return held_out_perplexity(scorer, windows, self._words(text))
 
     @property
+    def _mean(self) -> str:
+        return self.method.mean or "arithmetic"
+
+    @property
     def _window(self) -> int:
-        return self.method.window or (_DYNAMIC_WINDOW if self.method.dynamic else _WINDOW)
+        config = self.model.config
+        usual = config.window if config.cell == "transformer" else _WINDOW
+        return self.method.window or (_DYNAMIC_WINDOW if self.method.dynamic else usual)
 
     def _words(self, text: "Text") -> "WordTable":
         from ..evaluation.language_model import WordTable

@@ -57,7 +57,7 @@ def evaluate_lm_cli(
     from ..models.checkpoint import read_checkpoint
 
     kind = read_checkpoint(checkpoint).kind
-    of_mogrifier = {
+    options = {
         "max_tokens": max_tokens,
         "window": window,
         "unknown": unknown,
@@ -74,23 +74,19 @@ def evaluate_lm_cli(
         "validation": validation or None,
         "search_tokens": search_tokens,
     }
-    given: Dict[str, Any] = {name: value for name, value in of_mogrifier.items() if value is not None}
-    if given and kind != "mogrifier":
-        raise ValueError(Errors.G245.format(options=as_typed(list(given)), found=kind))
-    common: Dict[str, Any] = {"split": split, "device": device}
+    given: Dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    shared: Dict[str, Any] = {"split": split, "device": device}
+    if batch_size is not None or kind != "mogrifier":
+        shared["batch_size"] = 32 if batch_size is None else batch_size
     if kind == "mogrifier":
-        measures = evaluate_mogrifier(
-            checkpoint, text, raw=raw, lang=lang, batch_size=batch_size or 1, seed=seed, **given, **common
-        )
+        measures = evaluate_mogrifier(checkpoint, text, raw=raw, lang=lang, seed=seed, **given, **shared)
+    elif given:
+        raise ValueError(Errors.G245.format(options=as_typed(list(given)), found=kind))
     elif kind == "elmo":
-        common.update(batch_size=batch_size or 32, max_batches=max_batches)
-        measures = evaluate_bilm(checkpoint, text, raw=raw, lang=lang, **common)
+        measures = evaluate_bilm(checkpoint, text, raw=raw, lang=lang, max_batches=max_batches, **shared)
     else:
-        common.update(batch_size=batch_size or 32, max_batches=max_batches)
-        corpus = _single_directory(checkpoint, text)
-        measures = evaluate_glomo(
-            checkpoint, corpus, bptt=bptt, shift=shift, n_positions=n_positions, seed=seed, **common
-        )
+        windows: Dict[str, Any] = {"bptt": bptt, "shift": shift, "n_positions": n_positions, "max_batches": max_batches}
+        measures = evaluate_glomo(checkpoint, _single_directory(checkpoint, text), seed=seed, **windows, **shared)
     report = json.dumps(measures, indent=2)
     print(report if as_json else _table(measures))
     if output is not None:
