@@ -46,10 +46,14 @@ class Matrix:
     factors (Factors): The matrix.
     precision (Precision): Of the products.
     scale (Scale): A number, or one per output, (n_out, 1). The bias is not scaled.
+
+    Attributes:
+    n_out, n_in (int): Widths of results and values.
     """
 
     def __init__(self, factors: Factors, precision: Precision, *, scale: Scale = 1.0) -> None:
         left, self._right, bias = factors
+        self.n_out, self.n_in = len(left), (left if self._right is None else self._right).shape[1]
         self._left = left * scale
         self._scale, self._has_bias, self._precision = scale, bias is not None, precision
         self._last = _stage(self._left, bias, precision)
