@@ -197,11 +197,12 @@ def test_model_without_words_or_dropout_is_refused(tmp_path: Path, text: Path) -
     assert "[G244]" in run(firm, text, "--monte-carlo", 2).output
 
 
-def test_text_without_words_is_an_error(checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.txt").write_text(" \n\t\n")
+@pytest.mark.parametrize("line, message", [("", "[G005]"), ("</S>", "[G318] There are no words to predict")])
+def test_text_without_words_is_an_error(checkpoint: Path, tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "empty.txt").write_text(f"{line}\n")
     done = run(checkpoint, tmp_path / "empty.txt")
     assert done.exit_code == 1
-    assert "[G318] There are no words to predict" in done.output
+    assert message in done.output
 
 
 def test_options_of_a_language_model_are_refused_for_other_kinds(elmo_checkpoint: str, text: Path) -> None:
