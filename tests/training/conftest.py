@@ -117,3 +117,21 @@ def tiny_elmo(sentences: Path, tmp_path: Path):
         return load_config(CONFIGS / "tiny" / "pretrain_elmo.cfg", overrides=values)
 
     return make
+
+
+@pytest.fixture
+def tiny_mogrifier(sentences: Path, tmp_path: Path):
+    """Make the tiny config of a word language model, with overrides as for `tiny`."""
+
+    def make(**overrides: Any) -> Config:
+        values = {
+            "paths.corpus": str(sentences),
+            "paths.output": str(tmp_path / "run"),
+            "pretraining.max_steps": 6,
+            "pretraining.log_every": 2,
+            "pretraining.evaluate_every": 3,
+        }
+        values |= {name.replace("__", "."): value for name, value in overrides.items()}
+        return load_config(CONFIGS / "tiny" / "pretrain_mogrifier.cfg", overrides=values)
+
+    return make
