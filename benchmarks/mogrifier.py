@@ -138,7 +138,7 @@ def new_step(options: argparse.Namespace, *, is_public: bool, is_half: bool) -> 
     config = MogrifierConfig(options.vocab, **width, rounds=options.gates, input_gate="free")
     model = LanguageModel(config)
     ids = torch.randint(3, options.vocab, (options.batch, options.steps + 1))
-    parts: "Tuple[Any, Any]" = (model, None)
+    parts: Tuple[Any, Any] = (model, None)
     if is_public:
         network = Transcription(options.vocab, options.width, options.gates)
         network.load(model.state_dict(), forget_bias=config.forget_bias)

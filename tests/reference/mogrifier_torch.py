@@ -1,8 +1,8 @@
 """The public PyTorch Mogrifier LSTM's loop, in torch's own layers: what speed is measured against.
 
-As satwik77/Mogrifier-LSTM computes it: at every time step the word is embedded, gated in turns with the last output, one
-step of `nn.LSTM` follows, and the decoder, tied to the embedding, gives the step's logits. Its number of rounds is even;
-here it is any. Without dropout one layer equals ours with free input gates.
+As satwik77/Mogrifier-LSTM computes it: at every time step the word is embedded and gated in turns with the last output,
+one step of `nn.LSTM` follows, and the decoder, tied to the embedding, gives the step's logits. There the number of
+rounds is even, here it is any. Without dropout one layer equals ours with free input gates.
 """
 
 from typing import Dict, List, Tuple
