@@ -60,7 +60,7 @@ def surprisal_cli(
     nlp = _saved_pipeline(pipeline) if pipeline else surprisal_pipeline(pretrained, lang=lang, sentences=sentences)
     passages = list(make_passages(groups, nlp, n_expected=expected))
     for path in output:
-        write(passages, path, lang=nlp.lang)
+        write(passages, path, lang=nlp.lang or "en")
     print(_compared(passages) if given is None else _measured(passages))
     for path in output:
         typer.secho(f"✔ {path}", fg="green")
