@@ -63,7 +63,9 @@ class Errors(metaclass=_WithCodes):
     G058 = "{path} is damaged: {reason}. Remove it and run extract again."
     G059 = "{path} would hold {found:,} sentences, more than one safetensors file can list. Extract into a directory, or to .hdf5."
 
-    G060 = "{path} gives states of width {found}, but the config says width {expected}. Set width to {found}, or to null."
+    G060 = (
+        "{path} gives states of width {found}, but the config says width {expected}. Set width to {found}, or to null."
+    )
     G061 = "{path} has no vocabulary, so it cannot read words. Use the directory as training wrote it, with its vocab.txt and [indexer]."
     G062 = "This needs a model of glomo_spacy.MogrifierLM.v1, but got {found!r}. Set [components.mogrifier_lm.model]."
     G063 = "What the language model said belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were merged or split after mogrifier_lm ran. Place mogrifier_lm after the component that retokenizes."
@@ -153,6 +155,7 @@ class Errors(metaclass=_WithCodes):
     G183 = "{names} can be set for Mogrifiers and LSTMs only, but cell is {cell!r}. Leave them out."
     G184 = "This language model has no indexer, so it cannot read words. Load it from a checkpoint, or call attach_indexer."
     G185 = "An indexer of kind {found!r} does not fit a language model, which reads whole words. Give one of kind 'vocabulary'."
+    G187 = "Negatives need one full soft-max, but the model has softmax = {softmax!r} and n_softmaxes = {n_softmaxes}. Set n_negatives to null, or the model's soft-max to one full one."
     G186 = "temperature must be above 0, but is {found!r}. 1 leaves the probabilities as they are."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ class Errors(metaclass=_WithCodes):
     G229 = "{path} cannot be written as a biLM of bilm-tf: {reason}."
     G230 = "{path} takes words, so their list is needed: one per line, <S>, </S> and <UNK> first, {expected} in all{found}. Name it with --vocab."
     G231 = "{path} is neither a biLM (weights.hdf5, options.json) nor empty, so it is not replaced by one. Give another directory, or remove it."
-    G232 = "Say once what to make: --from glomo or --from bilm (a foreign file to a checkpoint), --to bilm, or --export. Found: {found}."
+    G232 = "Say once what to make: --from glomo, --from bilm or --from mogrifier-lstm (a foreign file to a checkpoint), --to bilm, or --export. Found: {found}."
     G233 = "{options} cannot be used with {action}. It takes: {known}."
     G234 = "--from glomo needs {missing}: no tensor tells it."
     G235 = "{path} has weights in {name!r} that {dtype} cannot hold. Keep float32, or look for what made them so large."
@@ -205,7 +208,9 @@ class Errors(metaclass=_WithCodes):
     G242 = "{path} has no vocab.txt and takes word ids, so it cannot read text. Convert it again with --vocab."
     G243 = "{option} is needed, as the text that is measured is no prepared corpus. Name one with {option} DIRECTORY."
     G244 = "The model has no dropout in its config, so that all samples would be equal. Leave Monte Carlo out, or train with dropout."
-    G245 = "{options} cannot be used with a model of kind {found!r}. Only language models of kind \"mogrifier\" know them."
+    G245 = (
+        '{options} cannot be used with a model of kind {found!r}. Only language models of kind "mogrifier" know them.'
+    )
     G246 = "{path} is not a state dict of the public Mogrifier LSTM: {name} is missing. Found: {found}."
     G247 = "{path} cannot become a checkpoint of equal results: {reason}."
     G248 = "Tensors in {path} do not fit together: {shapes}. Save the model's state dict again."

@@ -153,8 +153,8 @@ def _from_mogrifier_lstm(
     lines = [f"Left out, as no part of the model: {', '.join(converted.unused)}"] if converted.unused else []
     gating = f"{config.rounds} gating rounds" if config.rounds else "no gating"
     lines.append(
-        f"✔ {output}: {converted.n_weights:,} weights, vocabulary {config.vocab_size:,}, {config.n_layers} layers of "
-        f"width {config.hidden_width:,}, {gating}"
+        f"✔ {output}: {converted.n_weights:,} weights, vocabulary {config.vocab_size:,}, {config.n_layers} "
+        f"layer{'s' * (config.n_layers > 1)} of width {config.hidden_width:,}, {gating}"
     )
     if vocab is None:
         lines.append("No vocabulary was given (--vocab): the checkpoint takes word ids, not words.")

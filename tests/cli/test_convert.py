@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from glomo_spacy.cli._app import app
@@ -13,6 +14,9 @@ from glomo_spacy.models.elmo import BiLM, ElmoConfig
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "glomo" / "state_dict.pt"
 BILM = Path(__file__).parents[1] / "fixtures" / "elmo" / "bilm_tf"
+
+LSTM_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+GATE_PARTS = (("weight", (2, 2)), ("bias", (2,)))
 
 
 def run(*args: str) -> tuple[int, str]:
@@ -55,7 +59,12 @@ def test_convert_reads_a_vocabulary_file(tmp_path: Path) -> None:
         (("--from", "glomo", "--heads", "4", "--sparsity", "relu", "--vocab", "absent.txt"), "[G206] absent.txt"),
         (("--from", "glomo", "--sparsity", "relu"), "[G234] --from glomo needs --heads"),
         (("--from", "glomo"), "[G234] --from glomo needs --heads, --sparsity"),
-        ((), "[G232] Say once what to make: --from glomo or --from bilm"),
+        (("--from", "mogrifier-lstm"), "[G246]"),
+        (
+            ("--from", "mogrifier-lstm", "--heads", "4"),
+            "--heads cannot be used with --from mogrifier-lstm. It takes: --v",
+        ),
+        ((), "[G232] Say once what to make: --from glomo, --from bilm or --from mogrifier-lstm"),
         (("--from", "bilm", "--export"), "Found: --from bilm and --export."),
         (("--to", "elsewhere"), "[G100] --to = 'elsewhere' is not available. Choose one of: bilm"),
         (
@@ -110,3 +119,31 @@ def test_export_says_what_it_left_out(tmp_path: Path) -> None:
     assert code == 0, output
     assert "Left out, as only training needs it: softmax.bias, softmax.weight" in output
     assert not (tmp_path / "small" / "vocab.txt").exists()
+
+
+@pytest.fixture
+def mogrifier_state(tmp_path: Path) -> Path:
+    """A state dict of the public Mogrifier LSTM: three words, width two, one pair of gates."""
+    shapes = {f"rnn.{name}_l0": (8, 2) if name.startswith("weight") else (8,) for name in LSTM_PARTS}
+    shapes |= {"encoder.weight": (3, 2), "decoder.weight": (3, 2), "decoder.bias": (3,)}
+    shapes |= {f"mogrify.layers.0.{gate}.{part}": size for gate in ("Qw", "Rw") for part, size in GATE_PARTS}
+    torch.save({name: torch.ones(shape) for name, shape in shapes.items()}, tmp_path / "public.pt")
+    return tmp_path / "public.pt"
+
+
+def test_mogrifier_lstm_becomes_a_checkpoint(mogrifier_state: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("</s>\nthe\ncat\n", encoding="utf8")
+    options = ("--from", "mogrifier-lstm", "--vocab", str(tmp_path / "words.txt"), "--lang", "de")
+    code, output = run(str(mogrifier_state), str(tmp_path / "ours"), *options)
+    assert code == 0, output
+    assert "67 weights, vocabulary 5, 1 layer of width 2, 2 gating rounds" in output
+    assert "The vocabulary has no <unk>: unknown words have probability 0." in output
+    checkpoint = read_checkpoint(tmp_path / "ours")
+    assert checkpoint.vocab == ["<S>", "</S>", "<UNK>", "the", "cat"]
+    assert checkpoint.indexer["lang"] == "de"
+
+
+def test_mogrifier_lstm_without_a_vocabulary_takes_ids(mogrifier_state: Path, tmp_path: Path) -> None:
+    code, output = run(str(mogrifier_state), str(tmp_path / "ours"), "--from", "mogrifier-lstm")
+    assert code == 0, output
+    assert "No vocabulary was given (--vocab): the checkpoint takes word ids" in output
