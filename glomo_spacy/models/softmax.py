@@ -84,16 +84,7 @@ class FullSoftmax(nn.Module):
         negatives (Negatives): Shared by all targets.
         RETURNS (Tensor): Shape: (targets,).
         """
-        n_targets, n_negatives = len(targets), len(negatives.ids)
-        ids = torch.cat([targets, negatives.ids])
-        # One look-up: each would cost a gradient of the table's full size.
-        own_rows, rows = F.embedding(ids, self.weight).split([n_targets, n_negatives])
-        offsets = self.bias[ids] - log_expected_counts(ids, negatives.n_draws, len(self.weight))
-        own = (at_least_float32(states) * own_rows).sum(-1) + offsets[:n_targets]  # (targets,)
-        places = torch.searchsorted(negatives.ids, targets).clamp(max=n_negatives - 1)  # (targets,)
-        hits = torch.where(negatives.ids[places] == targets, places, -1)
-        losses: Tensor = _SampledCrossEntropy.apply(states, rows, offsets[n_targets:], own, hits)
-        return losses
+        return sampled_cross_entropy(states, self.weight, self.bias, targets, negatives)
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -121,6 +112,27 @@ class AdaptiveSoftmax(nn.Module):
         with torch.autocast(states.device.type, enabled=False):  # its parts are summed in the type of the input
             losses: Tensor = -self.clusters(at_least_float32(states), targets).output
         return losses
+
+
+def sampled_cross_entropy(
+    states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, negatives: Negatives
+) -> Tensor:
+    """Cross-entropy of each target over itself and the negatives, in nats; see `FullSoftmax.sampled_losses`.
+
+    states (Tensor): Shape: (targets, width).
+    weight, bias (Tensor): Shapes: (vocab, width), (vocab,).
+    RETURNS (Tensor): Shape: (targets,).
+    """
+    n_targets, n_negatives = len(targets), len(negatives.ids)
+    ids = torch.cat([targets, negatives.ids])
+    # One look-up: each would cost a gradient of the table's full size.
+    own_rows, rows = F.embedding(ids, weight).split([n_targets, n_negatives])
+    offsets = bias[ids] - log_expected_counts(ids, negatives.n_draws, len(weight))
+    own = (at_least_float32(states) * own_rows).sum(-1) + offsets[:n_targets]  # (targets,)
+    places = torch.searchsorted(negatives.ids, targets).clamp(max=n_negatives - 1)  # (targets,)
+    hits = torch.where(negatives.ids[places] == targets, places, -1)
+    losses: Tensor = _SampledCrossEntropy.apply(states, rows, offsets[n_targets:], own, hits)
+    return losses
 
 
 def log_expected_counts(ids: Tensor, n_draws: Tensor, vocab_size: int) -> Tensor:

@@ -16,9 +16,12 @@ from ..corpora.text_streams import EvalTextStreams, TextStreams
 from ..errors import Errors
 from ..evaluation.language_model import StaticScorer, WordTable, held_out_perplexity
 from ..models.mogrifier import LanguageModel, MogrifierConfig, State
+from ..models.mogrifier.output import FullOutput
+from ..models.softmax import Negatives
 from .config import build_section
 from .mogrifier_batches import MogrifierBatches, UnknownWords
 from .objectives import Objective
+from .sampling import LogUniformSampler
 
 _HOPELESS = 3.0  # times the loss of a model that knows nothing
 
@@ -51,6 +54,8 @@ class MogrifierSettings:
         Published: 0; 1 by Merity et al.
     start_from_counts (bool): Begin with biases that know how often each word stands in the training text. Published:
         false.
+    n_negatives (Optional[int]): Train the soft-max on targets and so many different words, drawn by rank; held-out
+        figures are always over all words. null: all words, as published.
     n_spelled (int): Unknown words spelled per batch, if the model has [model] spelling_width. Their gradients move no
         other weights. Published: none, since this is our addition.
     """
@@ -59,13 +64,15 @@ class MogrifierSettings:
     activation_penalty: float
     slowness_penalty: float
     start_from_counts: bool
+    n_negatives: Optional[int]
     n_spelled: int
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            is_fine = value > 0 if name == "gradient_scale" else value >= 0
+            is_positive = name in ("gradient_scale", "n_negatives")
+            is_fine = value is None or (value > 0 if is_positive else value >= 0)
             if not is_fine:
-                expected = "above 0" if name == "gradient_scale" else "at least 0"
+                expected = "above 0" if is_positive else "at least 0"
                 raise ValueError(
                     Errors.G141.format(name=f"pretraining.objective.{name}", expected=expected, value=value)
                 )
@@ -119,7 +126,8 @@ class MogrifierObjective(Objective):
         streams = TextStreams(corpus, **shape, seed=seed, rank=rank, world_size=world_size)
         has_spelling = self.model.spelling is not None and settings.n_spelled > 0
         unknown = UnknownWords(corpus, n_words=settings.n_spelled, seed=seed) if has_spelling else None
-        self.batches = MogrifierBatches(streams, unknown_words=unknown)
+        sampler = _sampler(self.model, settings)
+        self.batches = MogrifierBatches(streams, unknown_words=unknown, sampler=sampler, seed=seed)
         self._rank, self._world_size = rank, world_size
 
     def evaluate(self, device: torch.device) -> Dict[str, Any]:
@@ -151,7 +159,7 @@ class MogrifierLoss(nn.Module):
         self.types, self.indexer, self.settings = corpus.types, corpus.indexer, settings
         self.state: Optional[State] = None
 
-    def forward(self, inputs: Tensor, targets: Tensor, is_start: Tensor, spelled: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, targets: Tensor, is_start: Tensor, spelled: Tensor, *negatives: Tensor) -> Tensor:
         """batch: As `MogrifierBatches` yields it. Gives the mean nats per word, a scalar, whose gradient has penalties
         and spelling too."""
         state = self.state
@@ -160,7 +168,9 @@ class MogrifierLoss(nn.Module):
         outputs, state = self.model.read(inputs, state)  # (batch, window, width)
         self.state = State(*(part.detach() for part in state))
         dropped = self.model.drop(outputs)
-        loss = self.model.losses(dropped.flatten(0, 1), targets.flatten()).mean()
+        words = dropped.flatten(0, 1), targets.flatten()
+        losses = self.model.sampled_losses(*words, Negatives(*negatives)) if negatives else self.model.losses(*words)
+        loss = losses.mean()
         whole = loss + self._penalties(outputs, dropped) + self._spelling(spelled)
         # The value stays that of the words; only its gradient is of all and scaled.
         return loss.detach() + self.settings.gradient_scale * (whole - whole.detach())
@@ -193,6 +203,16 @@ def _new_model(section: Any, corpus: SentenceCorpus) -> LanguageModel:
     model = LanguageModel(build_section(MogrifierConfig, name="model", values=values))
     model.attach_indexer(corpus.indexer)
     return model
+
+
+def _sampler(model: LanguageModel, settings: MogrifierSettings) -> Optional[LogUniformSampler]:
+    """What draws the negatives; None if the soft-max is trained on all words."""
+    if settings.n_negatives is None:
+        return None
+    if not isinstance(model.output, FullOutput):
+        config = model.config
+        raise ValueError(Errors.G187.format(softmax=config.softmax, n_softmaxes=config.n_softmaxes))
+    return LogUniformSampler(model.config.vocab_size, n_negatives=settings.n_negatives)
 
 
 @torch.no_grad()

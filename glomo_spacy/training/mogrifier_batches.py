@@ -11,6 +11,7 @@ from ..corpora.sentence_shards import SentenceCorpus
 from ..corpora.text_streams import TextStreams, known_ids
 from ..indexers.vocabulary import SPECIALS
 from .objectives import Batch, Batches
+from .sampling import LogUniformSampler
 
 _DRAWS = 5  # keeps these random numbers apart from the others under one seed
 _RARE = 0.9  # from this share of the vocabulary on, words stand in for unknown ones where there are none
@@ -50,24 +51,39 @@ class MogrifierBatches(Batches):
     """Windows of text with words to spell.
 
     streams (TextStreams): Ids of types.
-    unknown_words (Optional[UnknownWords]): None: nothing is spelled. The same words on all processes, so that together
-        they give what one process with the joined batch gives.
+    unknown_words (Optional[UnknownWords]): None: nothing is spelled.
+    sampler (Optional[LogUniformSampler]): None: no negatives.
+    seed (int): Start of the generator of negatives.
+
+    Words to spell and negatives are the same on all processes, so that together they give what one process with the
+    joined batch gives.
     """
 
-    def __init__(self, streams: TextStreams, *, unknown_words: Optional[UnknownWords]) -> None:
+    def __init__(
+        self,
+        streams: TextStreams,
+        *,
+        unknown_words: Optional[UnknownWords],
+        sampler: Optional[LogUniformSampler],
+        seed: int,
+    ) -> None:
         self._streams = streams
         self._unknown_words = unknown_words
+        self._sampler = sampler
+        self._generator = torch.Generator().manual_seed(seed)
         self._step = 0
 
     def __next__(self) -> Batch:
-        """Inputs and targets, (batch, window); whether columns begin, (); ids of types to spell, (words,)."""
+        """Inputs and targets, (batch, window); whether columns begin, (); ids of types to spell, (words,); ids and
+        number of draws of the negatives, if any."""
         inputs, targets, is_start = next(self._streams)
         n_words = self._streams.corpus.n_words
         unknown = self._unknown_words
         spelled = torch.empty(0, dtype=torch.int64) if unknown is None else unknown.draw(self._step)
         self._step += 1
         words = (known_ids(ids, n_words=n_words) for ids in (inputs, targets))
-        return (*words, torch.tensor(is_start), spelled)
+        negatives = () if self._sampler is None else tuple(self._sampler.draw(self._generator))
+        return (*words, torch.tensor(is_start), spelled, *negatives)
 
     @property
     def epoch(self) -> float:
@@ -79,11 +95,12 @@ class MogrifierBatches(Batches):
         return self._streams.length_factor
 
     def state_dict(self) -> Dict[str, Any]:
-        return {"streams": self._streams.state_dict(), "step": self._step}
+        return {"streams": self._streams.state_dict(), "step": self._step, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         self._streams.load_state_dict(state["streams"])
         self._step = state["step"]
+        self._generator.set_state(state["generator"])
 
 
 def count_types(corpus: SentenceCorpus) -> npt.NDArray[np.int64]:

@@ -120,6 +120,41 @@ def test_the_loss_is_that_of_words_alone_and_its_gradient_has_scale_and_penaltie
     torch.testing.assert_close(found["penalised"][name], found["plain"][name] + extra, rtol=1e-4, atol=1e-6)
 
 
+def test_with_all_words_drawn_negatives_change_nothing(tiny_mogrifier):
+    exact = build_objective(tiny_mogrifier(), seed=1)
+    sampled = build_objective(tiny_mogrifier(pretraining__objective__n_negatives=10_000), seed=1)
+    sampled.model.load_state_dict(exact.model.state_dict())
+    batch, other = next(exact.batches), next(sampled.batches)
+    assert len(batch) == 4
+    torch.testing.assert_close(sampled.loss(*other), exact.loss(*batch))
+    found, expected = gradients(sampled, other), gradients(exact, batch)
+    assert found.keys() == expected.keys()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_negatives_differ_from_batch_to_batch_and_resume(tiny_mogrifier):
+    config = tiny_mogrifier(pretraining__objective__n_negatives=5)
+    batches = build_objective(config, seed=1).batches
+    first = next(batches)[4]
+    state = batches.state_dict()
+    second = next(batches)[4]
+    assert len(first) == len(second) == 5
+    assert not torch.equal(first, second)
+    resumed = build_objective(config, seed=1).batches
+    resumed.load_state_dict(state)
+    assert torch.equal(next(resumed)[4], second)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"softmax": "adaptive", "adaptive_cutoffs": [10], "tied": False}, {"n_softmaxes": 2}]
+)
+def test_negatives_need_one_full_softmax(changes, tiny_mogrifier):
+    overrides = {f"model__{name}": value for name, value in changes.items()}
+    config = tiny_mogrifier(pretraining__objective__n_negatives=5, **overrides)
+    with pytest.raises(ValueError, match=r"\[G187\] Negatives need one full soft-max"):
+        build_objective(config, seed=1)
+
+
 def test_spelling_moves_only_the_weights_that_spell(tiny_mogrifier):
     objective = build_objective(tiny_mogrifier(), seed=1)
     *words, spelled = next(objective.batches)

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from ...errors import Errors
 from ...indexers import Indexer, VocabularyIndexer
 from ..dropout import locked_dropout
+from ..softmax import Negatives
 from . import scoring
 from .config import MogrifierConfig
 from .lstm import Stack, State
-from .output import Output, new_output
+from .output import FullOutput, Output, new_output
 from .scoring import Annotation, TokenLists
 from .spelling import Spelling
 from .transformer import Transformer
@@ -112,6 +113,19 @@ class LanguageModel(nn.Module):
         """
         _check_temperature(temperature)
         return self.output.losses(outputs, targets, self.embedding.weight, temperature=temperature)
+
+    def sampled_losses(self, outputs: Tensor, targets: Tensor, negatives: Negatives) -> Tensor:
+        """Cross-entropy of each target over itself and the negatives, in nats; for training.
+
+        outputs, targets: As for `losses`.
+        negatives (Negatives): Shared by all targets.
+        RETURNS (Tensor): Shape: (targets,).
+        RAISES: ValueError G187 for an adaptive soft-max or a mixture.
+        """
+        if not isinstance(self.output, FullOutput):
+            config = self.config
+            raise ValueError(Errors.G187.format(softmax=config.softmax, n_softmaxes=config.n_softmaxes))
+        return self.output.sampled_losses(outputs, targets, self.embedding.weight, negatives)
 
     def log_probabilities(self, outputs: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Natural logarithms of the probabilities of all words, -inf for `<S>`.

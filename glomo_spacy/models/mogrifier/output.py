@@ -21,7 +21,7 @@ from ...indexers import VocabularyIndexer
 from ..cross_entropy import blocked_cross_entropy
 from ..precision import at_least_float32
 from ..products import Linear, linear
-from ..softmax import AdaptiveSoftmax
+from ..softmax import AdaptiveSoftmax, Negatives, sampled_cross_entropy
 from .config import MogrifierConfig
 
 _NEVER = VocabularyIndexer.begin_sentence
@@ -57,6 +57,13 @@ class FullOutput(nn.Module):
         if self.projection is not None:
             states = self.projection(states)  # (targets, embedding)
         return word_losses(states, getattr(self, "weight", table), self.bias, targets, temperature)
+
+    def sampled_losses(self, states: Tensor, targets: Tensor, table: Tensor, negatives: Negatives) -> Tensor:
+        """Cross-entropy of each target over itself and a sample, in nats; for training. Shape: (targets,)."""
+        if self.projection is not None:
+            states = self.projection(states)  # (targets, embedding)
+        weight, bias = getattr(self, "weight", table), _without_first(self.bias)
+        return sampled_cross_entropy(states, weight, bias, targets, negatives)
 
     def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Natural logarithms of the probabilities of all words. Shape: (states, vocab)."""
