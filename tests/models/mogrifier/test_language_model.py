@@ -1,0 +1,311 @@
+"""The language model computes what the equations say, with every option; its dropout, resets and state behave."""
+
+import math
+from dataclasses import asdict
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+import torch
+from reference.mogrifier import MogrifierOracle
+from torch import nn
+
+from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
+from glomo_spacy.models import load_checkpoint, save_checkpoint
+from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig, State
+
+VOCAB, BATCH, SEQ = 20, 3, 7
+CELLS = ("mogrifier", "lstm", "gru", "rnn-tanh", "rnn-relu", "transformer")
+
+VARIANTS: Dict[str, Dict[str, Any]] = {
+    "usual": {},
+    "no rounds": {"rounds": 0},
+    "one round": {"rounds": 1},
+    "six rounds of low rank": {"rounds": 6, "rank": 2},
+    "LSTM": {"cell": "lstm"},
+    "tied gates": {"input_gate": "tied"},
+    "free gates": {"input_gate": "free", "gate_bias": False},
+    "layer norm": {"layer_norm": True},
+    "tied gates with layer norm": {"input_gate": "tied", "layer_norm": True, "proj_width": 5},
+    "clipped": {"cell_clip": 0.3},
+    "projected": {"proj_width": 5, "rank": 2},
+    "top layer": {"outputs": "top", "n_layers": 3},
+    "word vectors of another width": {"embedding_width": 6},
+    "untied": {"tied": False, "embedding_width": 6},
+    "mixture": {"n_softmaxes": 3},
+    "untied mixture": {"n_softmaxes": 2, "tied": False, "embedding_width": 6},
+}
+
+
+def make_model(std: float = 0.6, **changes: Any) -> LanguageModel:
+    fields = {"embedding_width": 8, "hidden_width": 8, "n_layers": 2, "n_heads": 2, "ffn_width": 8, **changes}
+    model = LanguageModel(MogrifierConfig(VOCAB, **fields))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=std)
+    return model.eval()
+
+
+def make_oracle(model: LanguageModel) -> MogrifierOracle:
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    return MogrifierOracle(weights, asdict(model.config))
+
+
+def random_ids(batch: int = BATCH, seq: int = SEQ) -> torch.Tensor:
+    return torch.randint(1, VOCAB, (batch, seq))
+
+
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_outputs_and_probabilities_are_those_of_the_equations(fields: Dict[str, Any], has_gradient: bool) -> None:
+    model = make_model(**fields)
+    oracle, ids = make_oracle(model), random_ids()
+    with torch.set_grad_enabled(has_gradient):
+        outputs, state = model(ids)
+        chances = model.log_probabilities(outputs.flatten(0, 1)).exp().unflatten(0, (BATCH, SEQ))
+        losses = model.losses(outputs.flatten(0, 1), ids.flatten()).unflatten(0, (BATCH, SEQ))
+    for row in range(BATCH):
+        expected, end = oracle.read(ids[row].tolist())
+        np.testing.assert_allclose(outputs[row].detach(), expected, atol=2e-6)
+        for layer, (hidden, cell) in enumerate(end):
+            np.testing.assert_allclose(state.hidden[layer, row].detach(), hidden, atol=2e-6)
+            np.testing.assert_allclose(state.cell[layer, row].detach(), cell, atol=2e-6)
+        for place, word in enumerate(ids[row].tolist()):
+            probabilities = oracle.probabilities(expected[place])
+            np.testing.assert_allclose(chances[row, place].detach(), probabilities, atol=2e-6)
+            assert losses[row, place].item() == pytest.approx(-math.log(probabilities[word]), abs=2e-5)
+
+
+@pytest.mark.parametrize("fields", [{}, {"n_softmaxes": 2}], ids=["one", "mixture"])
+def test_a_temperature_divides_what_the_softmax_reads(fields: Dict[str, Any]) -> None:
+    model = make_model(**fields)
+    outputs, ids = torch.randn(5, 8), random_ids(1, 5)[0]
+    expected = np.stack([make_oracle(model).probabilities(output, 0.7) for output in outputs.double().numpy()])
+    with torch.no_grad():
+        np.testing.assert_allclose(model.log_probabilities(outputs, temperature=0.7).exp(), expected, atol=2e-6)
+        losses = model.losses(outputs, ids, temperature=0.7)
+    np.testing.assert_allclose(losses, -np.log(expected[np.arange(5), ids]), atol=2e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_of_0_or_below_is_refused(temperature: float) -> None:
+    model = make_model()
+    with pytest.raises(ValueError, match="G186.*temperature must be above 0"):
+        model.losses(torch.zeros(1, 8), torch.ones(1, dtype=torch.int64), temperature=temperature)
+    with pytest.raises(ValueError, match="G186"):
+        model.log_probabilities(torch.zeros(1, 8), temperature=temperature)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_an_adaptive_softmax_sums_to_1_and_scores_as_its_table_says(temperature: float) -> None:
+    model = make_model(tied=False, softmax="adaptive", adaptive_cutoffs=(9,))
+    outputs, targets = torch.randn(VOCAB - 1, 8), torch.arange(1, VOCAB)
+    with torch.no_grad():
+        table = model.log_probabilities(outputs, temperature=temperature)
+        losses = model.losses(outputs, targets, temperature=temperature)
+    torch.testing.assert_close(table.exp().sum(1), torch.ones(VOCAB - 1))
+    torch.testing.assert_close(losses, -table.gather(1, targets[:, None])[:, 0])
+    assert bool((table[:, 0] == -math.inf).all())
+    if temperature == 1.0:
+        cooler = model.log_probabilities(outputs, temperature=0.5).detach()
+        torch.testing.assert_close(cooler, torch.log_softmax(2 * table, 1))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_probabilities_sum_to_1_without_the_begin_of_a_sentence(cell: str) -> None:
+    model = make_model(cell=cell)
+    with torch.no_grad():
+        outputs, _ = model(random_ids())
+        chances = model.log_probabilities(outputs.flatten(0, 1)).exp()
+    torch.testing.assert_close(chances.sum(1), torch.ones(BATCH * SEQ))
+    assert not chances[:, 0].any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_parameter_gets_a_finite_gradient(cell: str) -> None:
+    model = make_model(cell=cell).train()
+    ids = random_ids()
+    outputs, state = model(ids)
+    outputs, _ = model(ids, state)
+    model.losses(outputs.flatten(0, 1), ids.flatten()).mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.isfinite().all()), name
+        assert parameter.grad[1:].any(), name
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "transformer"])
+def test_a_state_carried_on_gives_what_one_go_gives(cell: str) -> None:
+    model, ids = make_model(cell=cell), random_ids()
+    with torch.no_grad():
+        expected, end = model(ids)
+        first, state = model(ids[:, :4])
+        second, state = model(ids[:, 4:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1), expected, rtol=0, atol=1e-6)
+    for part, other in zip(state, end, strict=True):
+        assert part.shape[:2] == (2, BATCH)
+        torch.testing.assert_close(part, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_model_sees_no_future_and_padding_changes_nothing(cell: str) -> None:
+    model, ids = make_model(cell=cell), random_ids()
+    mask = torch.arange(SEQ)[None] < torch.tensor([3, SEQ, 5])[:, None]
+    with torch.no_grad():
+        outputs, state = model(ids, mask=mask)
+        for row, length in enumerate([3, SEQ, 5]):
+            alone, end = model(ids[row : row + 1, :length])
+            torch.testing.assert_close(outputs[row, :length], alone[0], rtol=1e-6, atol=1e-6)
+            for part, expected in zip(state, end, strict=True):
+                torch.testing.assert_close(part[:, row], expected[:, 0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_first_state_is_zero_and_has_the_widths_of_the_layers() -> None:
+    state = make_model(proj_width=5).initial_state(3)
+    assert [tuple(part.shape) for part in state] == [(2, 3, 5), (2, 3, 8)]
+    assert not any(part.any() for part in state)
+    assert [part.numel() for part in make_model(cell="transformer").initial_state(3)] == [0, 0]
+    assert tuple(make_model(cell="gru").initial_state(3).cell.shape) == (2, 3, 0)
+
+
+def dropped_channels(**rates: float) -> List[torch.Tensor]:
+    """Of each output of a one-layer model that repeats one word, in training."""
+    model = make_model(n_layers=1, **rates).train()
+    outputs, _ = model(torch.full((BATCH, SEQ), 5))
+    return list((outputs == 0).detach())
+
+
+def test_outputs_lose_the_same_channels_at_every_word_and_others_in_every_row() -> None:
+    rows = dropped_channels(output_dropout=0.5)
+    for row in rows:
+        assert bool((row == row[0]).all())
+    assert len({tuple(row[0].tolist()) for row in rows}) > 1
+    assert 0 < float(torch.stack(rows).float().mean()) < 1
+
+
+def masks_of(layer: nn.Module, model: LanguageModel) -> Dict[str, torch.Tensor]:
+    """What a layer is given in one call: its inputs over those without dropout, and the mask of its state."""
+    seen: Dict[str, Any] = {}
+
+    def watch(_: nn.Module, arguments: Any, options: Any) -> None:
+        seen["inputs"], seen["state"] = arguments[0].detach(), options["state_mask"]
+
+    handle = layer.register_forward_pre_hook(watch, with_kwargs=True)
+    model(torch.full((BATCH, SEQ), 5))
+    handle.remove()
+    return seen
+
+
+def test_input_dropout_has_one_mask_per_row_and_call_and_keeps_the_mean() -> None:
+    model = make_model(n_layers=1, input_dropout=0.5).train()
+    vector = model.embedding.weight[5].detach()
+    factors = [masks_of(model.body.layers[0], model)["inputs"].unflatten(0, (SEQ, BATCH)) / vector for _ in range(2)]
+    for each in factors:
+        assert bool((each == each[0]).all())  # constant over time
+        assert set(each.flatten().tolist()) == {0.0, 2.0}
+        assert len({tuple(row.tolist()) for row in each[0]}) > 1  # not over rows
+    assert not torch.equal(*factors)
+
+
+def test_state_dropout_has_one_mask_per_layer_and_call() -> None:
+    model = make_model(state_dropout=0.5).train()
+    masks = [masks_of(layer, model)["state"] for layer in model.body.layers for _ in range(2)]
+    for mask in masks:
+        assert mask.shape == (BATCH, 8)
+        assert set(mask.flatten().tolist()) == {0.0, 2.0}
+    assert len({tuple(mask.flatten().tolist()) for mask in masks}) == 4
+
+
+def test_layer_dropout_acts_between_layers_only() -> None:
+    model = make_model(layer_dropout=0.5).train()
+    first, second = (masks_of(layer, model)["inputs"] for layer in model.body.layers)
+    assert bool((first == model.embedding.weight[5]).all())
+    assert 0.1 < float((second == 0).float().mean()) < 0.9
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_dropout_acts_in_training_only_and_follows_the_seed(cell: str) -> None:
+    rates = {"input_dropout": 0.3, "layer_dropout": 0.3, "state_dropout": 0.3, "output_dropout": 0.3}
+    model, ids = make_model(cell=cell, **rates), random_ids()
+    plain = make_model(cell=cell)
+    plain.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model(ids)[0], plain(ids)[0], rtol=0, atol=0)
+    model.train()
+    found = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append(model(ids)[0])
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+    assert not torch.allclose(found[0], found[2])
+
+
+def test_read_and_drop_are_the_halves_of_a_call() -> None:
+    model, ids = make_model(output_dropout=0.5).train(), random_ids()
+    torch.manual_seed(1)
+    whole, _ = model(ids)
+    torch.manual_seed(1)
+    raw, _ = model.read(ids)
+    assert not bool((raw == 0).any())
+    torch.testing.assert_close(model.drop(raw), whole, rtol=0, atol=0)
+
+
+def test_states_of_some_rows_are_forgotten_at_random_in_training_only() -> None:
+    model = make_model(reset_probability=0.5)
+    state = State(torch.ones(2, 400, 8), torch.ones(2, 400, 8))
+    ids = torch.full((400, 1), 5)
+    kept, forgotten = (model(ids[:1], given and State(*(part[:, :1] for part in given)))[0] for given in (state, None))
+    assert bool((model(ids, state)[0] == model(ids, state)[0][0]).all())
+    model.train()
+    outputs, _ = model(ids, state)
+    is_kept, is_forgotten = (torch.isclose(outputs, each, atol=1e-5).all(2)[:, 0] for each in (kept, forgotten))
+    assert bool((is_kept ^ is_forgotten).all())
+    assert 0.4 < float(is_kept.float().mean()) < 0.6
+    with torch.no_grad():  # as Monte Carlo evaluation calls it
+        assert bool(torch.isclose(model(ids, state)[0], kept, atol=1e-5).all())
+
+
+def test_tied_tables_are_one_and_words_of_another_width_are_projected() -> None:
+    assert not [name for name in make_model().state_dict() if name.startswith("output.") and name != "output.bias"]
+    assert make_model(embedding_width=6).state_dict()["output.projection.weight"].shape == (6, 8)
+    assert make_model(tied=False).state_dict()["output.weight"].shape == (VOCAB, 8)
+
+
+def test_half_precision_changes_losses_little_and_leaves_them_in_float32() -> None:
+    model, ids = make_model(std=0.3).train(), random_ids()
+    losses = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            outputs, _ = model(ids)
+            losses.append(model.losses(outputs.flatten(0, 1), ids.flatten()))
+        assert losses[-1].dtype == outputs.dtype == torch.float32
+    torch.testing.assert_close(*losses, rtol=0.02, atol=0.02)
+    assert not torch.equal(*losses)
+
+
+def test_no_words_are_ordinary_input() -> None:
+    model = make_model()
+    outputs, _ = model(torch.zeros(2, 0, dtype=torch.int64))
+    assert outputs.shape == (2, 0, 8)
+    assert model(torch.zeros(0, 3, dtype=torch.int64))[0].shape == (0, 3, 8)
+    assert model.losses(outputs.flatten(0, 1), torch.zeros(0, dtype=torch.int64)).shape == (0,)
+
+
+def test_a_checkpoint_gives_the_same_model_with_its_words(tmp_path: Any) -> None:
+    words = ["<S>", "</S>", "<UNK>", *(f"w{number}" for number in range(VOCAB - 3))]
+    model = make_model(rank=2, spelling_width=4, n_softmaxes=2)
+    model.attach_indexer(VocabularyIndexer(words))
+    save_checkpoint(tmp_path / "lm", model, indexer=model.indexer.config, vocab=words, meta={})
+    again = load_checkpoint(tmp_path / "lm")
+    assert again.config == model.config
+    assert again.indexer.words == tuple(words)
+    texts = [["w1", "w2", "new"], ["w3"]]
+    for found, expected in zip(again.score(texts), model.score(texts), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_an_indexer_of_another_kind_or_size_is_refused() -> None:
+    model = make_model()
+    with pytest.raises(ValueError, match="G185.*kind 'characters'.*reads whole words"):
+        model.attach_indexer(CharIndexer())
+    with pytest.raises(ValueError, match="G108.*has 3 words, but the model's table has 20"):
+        model.attach_indexer(VocabularyIndexer(["<S>", "</S>", "<UNK>"]))
+    assert model.indexer is None
