@@ -1,9 +1,9 @@
 """The benchmarks run from a checkout; their figures are not tested, only that they compare equal things."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from running import captured, run_python
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = "--width 32 --heads 4 --layers 1 --convolutions 1 --vocab 50 --batch 3 --lengths 20 --rounds 1"
@@ -11,22 +11,21 @@ TINY = "--width 32 --heads 4 --layers 1 --convolutions 1 --vocab 50 --batch 3 --
 
 def test_glomo_benchmark_compares_equal_graphs(tmp_path: Path) -> None:
     options = [*TINY.split(), "--parts", "graphs", "step", "--output", str(tmp_path / "results.json")]
-    done = subprocess.run([sys.executable, str(BENCHMARKS / "glomo.py"), *options], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = captured(lambda: run_python([str(BENCHMARKS / "glomo.py"), *options]))
+    assert done.code == 0, done.output
     report = json.loads((tmp_path / "results.json").read_text(encoding="utf8"))
     by_name = {(row["task"][:5], row["contender"]): row for row in report["results"]}
     assert by_name["graph", "ours, float32"]["row difference"]["largest"] < 1e-4
     assert by_name["graph", "ours, bfloat16 weights"]["row difference"]["mean"] < 0.05
     assert by_name["step,", "ours, float32"]["times as fast"] > 0
-    assert "| formulas, float32 |" in done.stdout
+    assert "| formulas, float32 |" in done.output
     assert report["machine"]["threads"] == 1
 
 
 def test_elmo_benchmark_compares_equal_layers(tmp_path: Path) -> None:
     options = ["--parts", "layers", "precision", "--sizes", "tiny", "--sentences", "40", "--rounds", "1", "--output"]
-    command = [sys.executable, str(BENCHMARKS / "elmo.py"), *options, str(tmp_path / "results.json")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = captured(lambda: run_python([str(BENCHMARKS / "elmo.py"), *options, str(tmp_path / "results.json")]))
+    assert done.code == 0, done.output
     report = json.loads((tmp_path / "results.json").read_text(encoding="utf8"))
     by_task = {(row["task"].rpartition(", ")[2], row["contender"]): row for row in report["results"]}
     for order in ("unsorted", "sorted"):
@@ -35,4 +34,4 @@ def test_elmo_benchmark_compares_equal_layers(tmp_path: Path) -> None:
     errors = [row["relative error"] for row in report["results"] if row["contender"] in ("bfloat16", "int8")]
     assert len(errors) == 2
     assert all(0 < error < 0.05 for error in errors)
-    assert "| published |" in done.stdout
+    assert "| published |" in done.output

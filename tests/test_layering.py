@@ -99,7 +99,7 @@ def _import_all(package: str) -> str:
     return (
         f"import importlib, pkgutil, {package} as package\n"
         "for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'): "
-        "importlib.import_module(module.name)"
+        "importlib.import_module(module.name)\n"
     )
 
 
@@ -108,14 +108,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded & {"numpy", "spacy", "thinc", "torch", "typer", "srsly", "confection"}
 
 
-@pytest.mark.parametrize("package", ["glomo_spacy.models", "glomo_spacy.training", "glomo_spacy.indexers"])
-def test_models_and_training_load_neither_spacy_nor_thinc(package: str) -> None:
-    assert not _modules_loaded_by(_import_all(package)) & {"spacy", "thinc"}
-
-
-@pytest.mark.parametrize("module", ["glomo_spacy.corpora.shards", "glomo_spacy.corpora.bptt"])
-def test_prepared_shards_are_read_without_spacy_and_thinc(module: str) -> None:
-    assert not _modules_loaded_by(f"import {module}") & {"spacy", "thinc"}
+def test_a_bare_machine_can_index_read_shards_train_and_load_models() -> None:
+    """All of it in one process: loading torch takes seconds."""
+    packages = map(_import_all, ("glomo_spacy.indexers", "glomo_spacy.models", "glomo_spacy.training"))
+    loaded = _modules_loaded_by("".join(packages) + "import glomo_spacy.corpora.shards, glomo_spacy.corpora.bptt")
+    assert {"torch", "safetensors"} <= loaded
+    assert not loaded & {"spacy", "thinc", "typer"}
 
 
 def test_the_command_line_app_loads_nothing_heavy() -> None:

@@ -1,8 +1,6 @@
 """The commands `pretrain` and `evaluate-lm`, and the entry that needs no spaCy."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,12 +90,3 @@ def test_evaluate_lm_refuses_other_words(corpus, tmp_path):
     done = run("evaluate-lm", str(tmp_path / "run" / "model-last"), str(corpus))
     assert done.exit_code == 1
     assert "[G316]" in done.output or "[G207]" in done.output
-
-
-def test_training_loads_neither_spacy_nor_thinc_nor_typer():
-    code = (
-        "import sys, glomo_spacy.training.__main__, glomo_spacy.training.glomo\n"
-        "print([name for name in ('spacy', 'thinc', 'typer') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
