@@ -47,6 +47,9 @@ def prepare_cli(
     tokenized: Optional[bool] = Opt(
         None, "--tokenized", help="sentences: TEXT has one sentence per line, with blanks between its tokens"
     ),
+    unknown: Optional[str] = Opt(
+        None, "--unknown", help="sentences: with --tokenized, a token such as <unk> that stands for unknown words"
+    ),
     headings: Optional[bool] = Opt(
         None, "--headings", help="sentences: keep lines of raw text such as `= Title =`, which are left out else"
     ),
@@ -91,6 +94,7 @@ def prepare_cli(
         "documents": {"digits": digits, "casing": casing},
         "sentences": {
             "tokenized": tokenized,
+            "unknown": unknown,
             "headings": headings,
             "max_tokens": max_tokens,
             "alphabet": alphabet,

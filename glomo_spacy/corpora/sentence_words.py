@@ -48,6 +48,7 @@ def order_words(
     max_words: Optional[int] = None,
     min_count: int = 1,
     given: Optional[VocabularyIndexer] = None,
+    unknown: Optional[str] = None,
 ) -> Words:
     """Give every distinct token its final id.
 
@@ -57,10 +58,14 @@ def order_words(
     max_words (Optional[int]): Words of the vocabulary at most, special ones not counted. None: all.
     min_count (int): Rarer words are not in the vocabulary. At least 1.
     given (Optional[VocabularyIndexer]): A vocabulary to keep in its order, in place of a new one.
+    unknown (Optional[str]): A token that becomes `<UNK>`, such as `<unk>` in published texts. None: there is none.
     RETURNS (Words): Equal counts stand in the order of code points.
     """
-    count_of = dict(zip(texts, counts.tolist(), strict=True))
-    ranked = sorted((text for text in texts if text not in SPECIALS), key=lambda text: (-count_of[text], text))
+    texts = [_UNKNOWN if text == unknown else text for text in texts]
+    count_of: Counter[str] = Counter()
+    for text, count in zip(texts, counts.tolist(), strict=True):
+        count_of[text] += count
+    ranked = sorted(set(texts).difference(SPECIALS), key=lambda text: (-count_of[text], text))
     if given is not None:
         words = list(given.words)
     else:
@@ -69,8 +74,8 @@ def order_words(
     known = set(words)
     types = words + [text for text in ranked if text not in known]
     place = {text: index for index, text in enumerate(types)}
-    inside = [count_of.get(word, 0) for word in words[len(SPECIALS) :]]
-    left_out = int(counts.sum()) - sum(inside) - sum(count_of.get(special, 0) for special in SPECIALS[:-1])
+    inside = [count_of[word] for word in words[len(SPECIALS) :]]
+    left_out = int(counts.sum()) - sum(inside) - sum(count_of[special] for special in SPECIALS[:-1])
     return Words(
         types=types,
         counts=[n_sentences, n_sentences, left_out, *inside],

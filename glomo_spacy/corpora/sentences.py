@@ -38,6 +38,8 @@ class SentenceSettings:
 
     lang (str): Language of the tokeniser, as for `spacy.blank`; of tokenised text, the language it is in.
     tokenized (bool): The text has one sentence per line, with white space between its tokens.
+    unknown (Optional[str]): A token of tokenised text that stands for unknown words, such as `<unk>` in WikiText-2 and
+        PTB, and becomes `<UNK>`. None: there is none.
     headings (bool): Keep lines of raw text that begin and end with "=" as sentences. They are no sentences.
     max_tokens (Optional[int]): Cut sentences after so many tokens. None: however long.
     documents (Optional[str]): What separates documents, which are held out whole: "blank-line", "line" or "file".
@@ -55,6 +57,7 @@ class SentenceSettings:
 
     lang: str = "en"
     tokenized: bool = False
+    unknown: Optional[str] = None
     headings: bool = False
     max_tokens: Optional[int] = None
     documents: Optional[str] = None
@@ -69,6 +72,8 @@ class SentenceSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, at_least={"max_tokens": 1, "alphabet": 1})
+        if self.unknown is not None and not self.tokenized:  # spaCy would cut `<unk>` into pieces
+            raise ValueError(Errors.G908.format(name="unknown", expected="left out of raw text", value=self.unknown))
 
     @property
     def document_mark(self) -> str:
@@ -240,10 +245,12 @@ def _choose_words(
         max_words=settings.max_words,
         min_count=settings.min_count,
         given=given,
+        unknown=settings.unknown,
     )
     if settings.alphabet is None:
         return words, None
-    return words, learn_alphabet(dict(zip(types, counts.tolist(), strict=True)), size=settings.alphabet)
+    pairs = zip(types, counts.tolist(), strict=True)
+    return words, learn_alphabet(dict(pair for pair in pairs if pair[0] != settings.unknown), size=settings.alphabet)
 
 
 def _write(

@@ -51,7 +51,7 @@ def test_options_reach_the_settings(run, tmp_path):
 
 def test_sentences_are_prepared_from_tokenized_text(run, tmp_path):
     options = "--format sentences --tokenized --max-size 3 --dev-documents 2 --alphabet 4 --max-tokens 3 --seed 1"
-    code, output = run(*options.split(), "--documents", "blank-line", "--shuffle")
+    code, output = run(*options.split(), "--documents", "blank-line", "--shuffle", "--unknown", "<unk>")
     assert code == 0
     rows = [line.split() for line in output.splitlines()]
     assert ["train", "8", "16", "40", "40.00%", "1"] in rows
@@ -62,6 +62,7 @@ def test_sentences_are_prepared_from_tokenized_text(run, tmp_path):
     assert corpus.record["settings"] == {
         "lang": "en",
         "tokenized": True,
+        "unknown": "<unk>",
         "headings": False,
         "max_tokens": 3,
         "documents": "blank-line",
@@ -91,6 +92,7 @@ def test_held_out_files_and_headings_reach_the_settings(run, tmp_path):
         (["--format", "pages"], "[G908] --format must be one of documents, sentences, but is 'pages'"),
         (["--format", "sentences", "--no-digits"], "[G018] --digits is for --format documents, but the format is sent"),
         (["--max-tokens", "9"], "[G018] --max-tokens is for --format sentences, but the format is documents"),
+        (["--unknown", "<unk>"], "[G018] --unknown is for --format sentences, but the format is documents"),
         (["--dev", "x.txt"], "[G018] --dev is for --format sentences"),
         (["--format", "sentences", "--dev", "x", "--dev-fraction", "0.1"], "[G019] --dev gives the held-out text, so"),
     ],

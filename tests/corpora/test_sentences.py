@@ -126,6 +126,19 @@ def test_literal_special_words_become_them(prepare, tmp_path):
     assert record["splits"]["train"]["unknown"] == 2
 
 
+def test_a_token_that_stands_for_unknown_words_becomes_them(prepare, tmp_path):
+    text = "a <unk> b\n<unk> a <UNK>\na c"
+    record = prepare(text, tokenized=True, unknown="<unk>", max_words=2, alphabet=9, dev="<unk> a new")
+    corpus = SentenceCorpus(tmp_path / "corpus")
+    assert corpus.types == [*SPECIALS, "a", "b", "c", "new"]
+    assert _sentences(tmp_path / "corpus") == ["a <UNK> b", "<UNK> a <UNK>", "a c"]
+    assert _sentences(tmp_path / "corpus", split="dev") == ["<UNK> a new"]
+    assert corpus.counts.tolist() == [3, 3, 4, 3, 1]
+    assert record["splits"]["train"]["unknown"] == 4
+    assert "k" not in corpus.alphabet
+    assert record["settings"]["unknown"] == "<unk>"
+
+
 def test_given_vocabulary_is_kept(prepare, tmp_path):
     prepare("a a b c\nnew", tokenized=True, vocab=[*SPECIALS, "a", "never", "b", "!!!MAXTERMID"])
     corpus = SentenceCorpus(tmp_path / "corpus")
@@ -277,6 +290,11 @@ def test_text_that_is_trained_on_is_not_held_out(tmp_path):
 def test_settings_out_of_range_are_refused(settings, text):
     with pytest.raises(ValueError, match=rf"^\[G908\] {text}"):
         SentenceSettings(**settings)
+
+
+def test_a_token_for_unknown_words_needs_tokenized_text():
+    with pytest.raises(ValueError, match=r"^\[G908\] unknown must be left out of raw text, but is '<unk>'"):
+        SentenceSettings(unknown="<unk>")
 
 
 def test_number_of_processes_out_of_range_is_refused(prepare):
