@@ -31,6 +31,7 @@ VECTORS = {"@architectures": "glomo_spacy.WordVectors.v1"}
 # The kinds of checkpoint stand where the tests fill in their paths.
 GRAPH = {"@architectures": "glomo_spacy.GlomoGraph.v1", "pretrained": "glomo"}
 ELMO = {"@architectures": "glomo_spacy.Elmo.v1", "pretrained": "elmo"}
+LM = {"@architectures": "glomo_spacy.MogrifierLM.v1", "pretrained": "mogrifier"}
 TRANSFER = {"@architectures": "glomo_spacy.GraphTransfer.v1", "tok2vec": CNN, "graph": GRAPH}
 
 # name of the case: (model of the tok2vec factory, its width)
@@ -52,6 +53,10 @@ FEATURES: Dict[str, Any] = {
             "n_layers": 3,
         },
         8,
+    ),
+    "glomo_spacy.MogrifierLM.v1": (
+        {"@architectures": "glomo_spacy.Concat.v1", "tok2vecs": {"lm": {**LM, "trainable": True}, "cnn": CNN}},
+        24,
     ),
     "glomo_spacy.Concat.v1": (
         {"@architectures": "glomo_spacy.Concat.v1", "tok2vecs": {"cnn": CNN, "vectors": VECTORS}},
@@ -108,9 +113,9 @@ def make_examples(nlp: Language) -> List[Example]:
 
 
 @pytest.fixture(scope="module")
-def checkpoints(checkpoint: str, elmo_checkpoint: str) -> Dict[str, str]:
+def checkpoints(checkpoint: str, elmo_checkpoint: str, mogrifier_checkpoint: str) -> Dict[str, str]:
     """A checkpoint of each kind."""
-    return {"glomo": checkpoint, "elmo": elmo_checkpoint}
+    return {"glomo": checkpoint, "elmo": elmo_checkpoint, "mogrifier": mogrifier_checkpoint}
 
 
 @pytest.fixture(scope="module")

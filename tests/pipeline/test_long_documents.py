@@ -9,6 +9,10 @@ from typing import Any, Dict
 
 import pytest
 
+from glomo_spacy.indexers import VocabularyIndexer
+from glomo_spacy.models import save_checkpoint
+from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig
+
 MEASURE = """
 import json, sys, spacy, torch
 from pathlib import Path
@@ -20,7 +24,7 @@ def memory(name):  # MiB
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 nlp = spacy.blank("en")
-component = nlp.add_pipe(sys.argv[1])
+component = nlp.add_pipe(sys.argv[1], config=json.loads(sys.argv[2]))
 words = "Marie Curie won two Nobel prizes because she discovered radium and polonium in 1898 .".split()
 docs = {n: Doc(nlp.vocab, words=(words * n)[:n]) for n in (1_000, 100_000)}
 component(docs[1_000])
@@ -30,13 +34,14 @@ component(docs[100_000])
 growth = memory("VmHWM") - before
 graph = docs[100_000]._.glomo_graph
 edges = 0 if graph is None else len(graph.weights)
-print(json.dumps({"growth": growth, "edges": edges, "vectors": len(docs[100_000].tensor)}))
+said = sum(token._.surprisal is not None for token in docs[100_000])
+print(json.dumps({"growth": growth, "edges": edges, "vectors": len(docs[100_000].tensor), "said": said}))
 """
 
 
-def measured(factory: str) -> Dict[str, Any]:
+def measured(factory: str, **config: Any) -> Dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", MEASURE, factory]
+    command = [sys.executable, "-c", MEASURE, factory, json.dumps(config)]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     return dict(json.loads(result.stdout))
 
@@ -55,3 +60,14 @@ def test_vectors_of_100_000_tokens_take_bounded_memory() -> None:
     found = measured("elmo")
     assert found["vectors"] == 100_000
     assert found["growth"] < 600, found  # MiB; the vectors take 98, the layers of all windows would take 590
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux's /proc")
+def test_surprisal_of_100_000_tokens_takes_bounded_memory(tmp_path: Path) -> None:
+    words = ["<S>", "</S>", "<UNK>", *map(str, range(1997))]
+    model = LanguageModel(MogrifierConfig(vocab_size=len(words), embedding_width=64, hidden_width=64, rank=8))
+    save_checkpoint(tmp_path / "lm", model, indexer=VocabularyIndexer(words).config, vocab=words, meta={})
+    found = measured("mogrifier_lm", pretrained=str(tmp_path / "lm"))
+    assert found["said"] == 100_000
+    assert found["growth"] < 100, found  # MiB; the chances of all words after every token would take 760
