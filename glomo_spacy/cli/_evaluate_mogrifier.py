@@ -68,10 +68,11 @@ class Method:
         for options, why, is_wrong in (
             (rates, "without --dynamic", rates and not self.dynamic),
             (["mean"], "without --monte-carlo", self.mean and not self.monte_carlo),
+            (["monte_carlo"], "with --dynamic: a model that learns is one", self.dynamic and self.monte_carlo),
             (
-                ["dynamic"],
-                "with --monte-carlo: a model that learns is not one of many",
-                self.monte_carlo and self.dynamic,
+                ["batch_size"],
+                "with --dynamic: columns would learn from later ones",
+                self.dynamic and self.batch_size > 1,
             ),
             (["temperature"], "with --search-temperature", self.temperature is not None and self.search_temperature),
         ):

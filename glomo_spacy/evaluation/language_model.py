@@ -145,11 +145,8 @@ class MonteCarloScorer:
         finally:
             self.model.eval()
         outputs = [sample[mask] for sample in rows.unflatten(0, (self.n_samples, -1))]  # each (targets, hidden)
-        return (
-            self._arithmetic(outputs, targets[mask])
-            if self.mean == "arithmetic"
-            else self._geometric(outputs, targets[mask])
-        )
+        mean = self._arithmetic if self.mean == "arithmetic" else self._geometric
+        return mean(outputs, targets[mask])
 
     def _arithmetic(self, outputs: Sequence[Tensor], targets: Tensor) -> Tensor:
         nats = torch.stack([self.model.losses(each, targets, temperature=self.temperature) for each in outputs])

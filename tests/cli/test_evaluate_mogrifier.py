@@ -170,7 +170,8 @@ def test_table_names_method_and_what_was_tried(checkpoint: Path, text: Path, tmp
     [
         (("--dynamic",), "[G243] --train is needed, as the text that is measured is no prepared corpus"),
         (("--search-temperature",), "[G243] --validation is needed"),
-        (("--dynamic", "--monte-carlo", 2), "[G241] --dynamic cannot be used with --monte-carlo"),
+        (("--dynamic", "--monte-carlo", 2), "[G241] --monte-carlo cannot be used with --dynamic"),
+        (("--dynamic", "--batch-size", 2), "[G241] --batch-size cannot be used with --dynamic: columns would learn"),
         (("--temperature", 1, "--search-temperature"), "[G241] --temperature cannot be used with --search-tem"),
         (("--validation", "."), "[G241] --validation cannot be used where nothing is searched"),
         (("--temperature", 0), "[G101] temperature must be above 0"),
