@@ -39,7 +39,7 @@ class ElmoConfig:
     cell_width (int): Width of an LSTM's cell.
     n_layers (int): LSTM layers of each direction. Published: 2.
     cell (str): Which recurrent cell, by its name in `lstm.CELLS`. Published: "lstm".
-    cell_options (Dict[str, Any]): Further settings of that cell.
+    cell_options (Dict[str, Any]): Further settings of that cell: `MogrifierOptions` of "mogrifier", none of "lstm".
     cell_clip (Optional[float]): Cell states are clipped to +- this. None: not at all. Published: 3.
     proj_clip (Optional[float]): Projected outputs are clipped to +- this. None: not at all. Published: 3.
     use_skip_connections (bool): From the second layer on, add a layer's input to its output. Published: True.
