@@ -66,9 +66,10 @@ def gate_back(
     transposed: Sequence[Matrix],
     trace: Sequence[Round],
     d_gates: Sequence[Tensor],
-) -> Tuple[Tensor, Tensor]:
-    """From the gradients after all rounds to those before; arguments as for `gate`.
+) -> None:
+    """Turn the gradients of x and h after all rounds into those before, in place; arguments as for `gate`.
 
+    d_x, d_h (Tensor): The gradients. Shapes: (rows, m), (rows, n).
     transposed (Sequence[Matrix]): Each of its matrices, transposed.
     d_gates (Sequence[Tensor]): Is filled with the gradients before the sigmoids.
     """
@@ -78,9 +79,8 @@ def gate_back(
         d_scaled, d_other = (d_x, d_h) if index % 2 == 0 else (d_h, d_x)
         torch.mul(d_scaled, before, out=d_gate)
         torch.ops.aten.sigmoid_backward.grad_input(d_gate, sigmoid, grad_input=d_gate)
-        d_scaled, d_other = d_scaled * sigmoid, d_other + transposed[index](d_gate)
-        d_x, d_h = (d_scaled, d_other) if index % 2 == 0 else (d_other, d_scaled)
-    return d_x, d_h
+        d_scaled.mul_(sigmoid)
+        d_other.add_(transposed[index](d_gate))
 
 
 def gate_gradients(

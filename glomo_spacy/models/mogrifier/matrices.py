@@ -96,4 +96,4 @@ def _stage(weight: Tensor, bias: Optional[Tensor], precision: Precision) -> Call
 
 def _outer(d_results: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:
     """Sum over tokens of d_results (tokens, n_out) times values (tokens, n_in). Shape: (n_out, n_in)."""
-    return at_least_float32(linear(values.to(dtype).t(), d_results.to(dtype).t()).t())
+    return at_least_float32(linear(d_results.to(dtype).t(), values.to(dtype).t()))

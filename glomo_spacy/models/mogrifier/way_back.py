@@ -82,8 +82,7 @@ class WayBack:
                 d_product.copy_(norm(d_gates, step))
             d_hidden = from_hidden(d_v)
             if gates:
-                d_x, d_hidden = gate_back(from_input(d_u), d_hidden, x, h, gates, rows.rounds, d_rounds)
-                d_input.copy_(d_x)
+                gate_back(d_input.copy_(from_input(d_u)), d_hidden, x, h, gates, rows.rounds, d_rounds)
             if self._mask is not None:
                 d_hidden = d_hidden * self._mask[:size]
         if not gates:
