@@ -2,15 +2,11 @@
 
 import json
 import math
-import signal
-import socket
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from training.processes import train_in_two_processes, train_until_killed
 
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.training.elmo import ElmoLoss
@@ -70,35 +66,19 @@ def test_a_resumed_run_needs_the_states_of_its_lstms(tiny_elmo, tmp_path, monkey
     assert losses(tmp_path / "run")[-1] != losses(tmp_path / "whole")[-1]
 
 
-@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tiny_elmo, tmp_path):
-    config = tiny_elmo(pretraining__max_steps=60, pretraining__evaluate_every=10, pretraining__log_every=5)
-    config.to_disk(tmp_path / "run.cfg")
+    config = tiny_elmo(pretraining__max_steps=40, pretraining__evaluate_every=10, pretraining__log_every=5)
     pretrain(config, output=tmp_path / "whole")
-    command = [sys.executable, "-m", "glomo_spacy.training", str(tmp_path / "run.cfg")]
-    process = subprocess.Popen([*command, "--output", str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list_states(tmp_path / "killed")) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.02)  # into the steps between two states
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    train_until_killed(config, tmp_path / "killed", step=27)
+    assert [state.name for state in list_states(tmp_path / "killed")] == ["step-000000010", "step-000000020"]
     pretrain(config, output=tmp_path / "killed", resume=True)
     assert_same(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one_with_the_joined_batch(tiny_elmo, tmp_path):
     config = tiny_elmo(**PAPER)
-    config.to_disk(tmp_path / "run.cfg")
     one = pretrain(config, output=tmp_path / "one")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
-    command += ["--master_port", str(port), "-m", "glomo_spacy.training", str(tmp_path / "run.cfg")]
-    done = subprocess.run([*command, "--output", str(tmp_path / "two")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    train_in_two_processes(config, tmp_path / "two")
     single, double = (load_file(tmp_path / name / "model-last" / "model.safetensors") for name in ("one", "two"))
     for key, tensor in single.items():
         torch.testing.assert_close(double[key], tensor, atol=1e-5, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
