@@ -8,8 +8,16 @@ from torch import Tensor
 
 _TAIL = re.compile(r"softmax\.clusters\.tail\.(\d+)\.1\.weight")
 _HEAD = "softmax.clusters.head."
+_OUTPUT = "output."  # where a language model keeps what other models have at their top
 # Named, since any other weight may happen to have as many rows as there are words.
-_WORD_TABLES = {"embedding.weight", "token_encoder.weight", "softmax.weight", "softmax.bias"}
+_WORD_TABLES = {
+    "embedding.weight",
+    "token_encoder.weight",
+    "softmax.weight",
+    "softmax.bias",
+    "output.weight",
+    "output.bias",
+}
 _CHARACTERS = "token_encoder.embedding"
 _N_BYTES = 256
 
@@ -65,12 +73,13 @@ def row_labels(
     RETURNS (Optional[List[str]]): Shape: (rows,). None if rows stand for nothing that a vocabulary or alphabet names.
     """
     n_rows = len(weight) if weight.dim() else 0
+    inner = name.removeprefix(_OUTPUT)
     labels: Optional[List[str]] = None
     if name == _CHARACTERS:
         labels = _characters(indexer.get("alphabet"), n_rows)
-    elif vocab is not None and name.startswith(_HEAD):
+    elif vocab is not None and inner.startswith(_HEAD):
         labels = [*vocab[: cutoffs[0]], *(f"\n{index}" for index in range(len(cutoffs)))]  # no word has a line end
-    elif vocab is not None and (tail := _TAIL.fullmatch(name)):
+    elif vocab is not None and (tail := _TAIL.fullmatch(inner)):
         bounds = [*cutoffs, len(vocab)]
         index = int(tail[1])
         labels = list(vocab[bounds[index] : bounds[index + 1]])
