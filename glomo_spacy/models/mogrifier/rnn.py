@@ -7,7 +7,7 @@ do that, so then its steps are run here, with its parameters.
 """
 
 import math
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Tuple, TypeVar, Union
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from ..precision import at_least_float32
 from ..products import linear
 
+LayerT = TypeVar("LayerT", bound="TorchLayer")
 Result = Tuple[Tensor, Tensor, Tensor]
 
 
@@ -39,6 +40,12 @@ class TorchLayer(nn.Module):
                 nn.init.zeros_(parameter)
             else:
                 nn.init.normal_(parameter, std=1 / math.sqrt(parameter.shape[1]))
+
+    def train(self: LayerT, mode: bool = True) -> LayerT:
+        super().train(mode)
+        # cuDNN gives gradients in training mode only, and dynamic evaluation wants them; there is no dropout inside.
+        self.network.train()
+        return self
 
     def forward(
         self, inputs: Tensor, hidden: Tensor, cell: Tensor, sizes: List[int], *, state_mask: Optional[Tensor] = None

@@ -236,6 +236,29 @@ def test_dropout_of_states_acts_in_training_only(cell: str) -> None:
     assert torch.equal(model(ids[:, :1])[0], model(ids[:, :1])[0])  # before the first word the state is 0
 
 
+@pytest.mark.parametrize("cell", RECURRENT)
+def test_evaluation_mode_leaves_torchs_network_able_to_give_gradients(cell: str) -> None:
+    layer = make_layer(cell).eval()
+    assert not layer.training
+    assert layer.network.training  # cuDNN gives none otherwise
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_gpu_gives_the_same_outputs_and_gradients(cell: str) -> None:
+    model, ids = make_model(cell).eval(), torch.randint(3, len(VOCAB), (BATCH, SEQ))
+    mask = torch.arange(SEQ)[None] < torch.tensor(LENGTHS)[:, None]
+    found = []
+    for device in ("cpu", "cuda"):
+        model.zero_grad()
+        outputs, _ = model.to(device)(ids.to(device), mask=mask.to(device))
+        outputs[mask.to(device)].square().sum().backward()
+        gradients = [parameter.grad.cpu() for parameter in model.body.parameters() if parameter.grad is not None]
+        found.append([outputs[mask.to(device)].detach().cpu(), *gradients])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_weights_begin_with_a_variance_of_one_over_their_inputs(cell: str) -> None:
     model = make_model(cell, embedding_width=64, hidden_width=64, ffn_width=128)
