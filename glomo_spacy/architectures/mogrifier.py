@@ -40,8 +40,8 @@ def build_mogrifier_lm_v1(
     dropout (float): Rate on the rows, in training only; `nlp.update(drop=...)` and [training] dropout replace it.
     sentences (str): "use" reads `</S>` between sentences if the Doc has sentence boundaries, "require" insists on them,
         "ignore" never does.
-    precision (str): Of the recurrent layers' products while nothing learns: "float32", or "bfloat16" or "int8", which
-        are faster and about 1 % off. Everything else is computed in float32.
+    precision (str): Of the products of layers and soft-max while nothing learns: "float32", or "bfloat16" or "int8",
+        which are faster and about 1 % off. Everything else is computed in float32.
     RETURNS (Model[List[Doc], List[Floats2d]]): One row per spaCy token.
     RAISES: ValueError G100 for an unknown choice. At first use, unless stored weights came first: G120 if there are no
         weights or they do not fit.

@@ -126,7 +126,7 @@ class MogrifierNetwork(FeatureNetwork):
         first_rows = np.cumsum([0, *map(len, docs)])
         positions = [reading.tokens[~reading.is_end] + first for reading, first in zip(readings, first_rows)]
         places = torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *positions]))
-        return rows.index_copy(0, places.to(self.device), found)
+        return rows.index_copy_(0, places.to(self.device), found)
 
     def surprisals(self, docs: Sequence[Doc], *, has_states: bool = False) -> List[Surprisal]:
         """What every token and every end of a sentence costs.

@@ -16,6 +16,7 @@ from spacy.training import Example
 
 from glomo_spacy.architectures.mogrifier import mogrifier_network
 from glomo_spacy.architectures.mogrifier_network import Surprisal
+from glomo_spacy.architectures.pretrained import packaged_names
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.pipeline import MogrifierLM
 from glomo_spacy.pipeline.extensions import set_surprisal
@@ -133,6 +134,29 @@ def test_analyze_pipes_knows_what_is_assigned(nlp: Language) -> None:
         "token._.is_lm_unknown",
         "token._.surprisal",
     ]
+
+
+@pytest.mark.skipif("mogrifier_en_sm" not in packaged_names(), reason="the weights are not in this installation")
+def test_the_packaged_model_is_surprised_by_rare_words_and_by_disorder() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("mogrifier_lm")
+    texts = [
+        "The city lies on the river and has a population of about 20,000 people.",
+        "She was born in the north of the country, where her father was a teacher at the local school.",
+        "In 1898 Skłodowska published a paper on pitchblende and torbernite with her husband.",
+        "The first season of the series was shown on television in the United States.",
+        "He studied law at the university before he became a member of the Bundesverfassungsgericht.",
+    ]
+    docs = list(nlp.pipe(texts))
+    tokens = [token for doc in docs for token in doc]
+    unknown = [token._.surprisal for token in tokens if token._.is_lm_unknown]
+    known = [token._.surprisal for token in tokens if not token._.is_lm_unknown]
+    assert np.mean(unknown) > 2 * np.mean(known)
+    for doc in docs:
+        shuffled = nlp.get_pipe("mogrifier_lm")(
+            Doc(nlp.vocab, words=random.sample([token.text for token in doc], len(doc)))
+        )
+        assert shuffled._.perplexity > doc._.perplexity
 
 
 # --- Independence -----------------------------------------------------------------------------------------------------
