@@ -61,15 +61,18 @@ class TorchLayer(nn.Module):
         """
         if not sizes:
             return hidden[:0], hidden, cell
-        run = self._run if state_mask is None else self._run_masked
-        outputs, end = run(inputs, hidden[: sizes[0]], sizes, state_mask)
+        first = hidden[: sizes[0]]
+        if state_mask is None:
+            outputs, end = self._run(inputs, first, sizes)
+        else:
+            outputs, end = self._run_masked(inputs, first, sizes, state_mask)
         return at_least_float32(outputs), torch.cat([at_least_float32(end), hidden[sizes[0] :]]), cell
 
     def step(self, from_inputs: Tensor, from_state: Tensor, hidden: Tensor) -> Tensor:
         """The next state, from both products (rows, n_gates * width), biases included, and the state (rows, width)."""
         raise NotImplementedError
 
-    def _run(self, inputs: Tensor, hidden: Tensor, sizes: List[int], _: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+    def _run(self, inputs: Tensor, hidden: Tensor, sizes: List[int]) -> Tuple[Tensor, Tensor]:
         """By torch, for which our layout of sequences is a `PackedSequence`."""
         if sizes[-1] == sizes[0]:
             outputs, end = self.network(inputs.view(len(sizes), sizes[0], -1), hidden[None])
@@ -77,16 +80,14 @@ class TorchLayer(nn.Module):
         packed, end = self.network(PackedSequence(inputs, torch.tensor(sizes)), hidden[None])
         return packed.data, end[0]
 
-    def _run_masked(
-        self, inputs: Tensor, hidden: Tensor, sizes: List[int], mask: Optional[Tensor]
-    ) -> Tuple[Tensor, Tensor]:
+    def _run_masked(self, inputs: Tensor, hidden: Tensor, sizes: List[int], mask: Tensor) -> Tuple[Tensor, Tensor]:
         """Step by step."""
         input_weight, hidden_weight, input_bias, hidden_bias = self.network.parameters()
         outputs: List[Tensor] = []
         for rows in at_least_float32(linear(inputs, input_weight, input_bias)).split(sizes):
             before = hidden[: len(rows)]
-            masked = before if mask is None else before * mask[: len(rows)]
-            outputs.append(self.step(rows, linear(masked, hidden_weight, hidden_bias), before))
+            from_state = linear(before * mask[: len(rows)], hidden_weight, hidden_bias)
+            outputs.append(self.step(rows, from_state, before))
             hidden = torch.cat([outputs[-1], hidden[len(rows) :]])
         return torch.cat(outputs), hidden
 
