@@ -35,3 +35,23 @@ def test_elmo_benchmark_compares_equal_layers(tmp_path: Path) -> None:
     assert len(errors) == 2
     assert all(0 < error < 0.05 for error in errors)
     assert "| published |" in done.output
+
+
+def test_mogrifier_benchmark_compares_equal_layers_and_steps(tmp_path: Path, mogrifier_checkpoint: str) -> None:
+    sizes = ["--width", "96", "--batch", "3", "--steps", "4", "--vocab", "60", "--sentences", "20", "--turns", "1"]
+    options = [*sizes, "--pretrained", mogrifier_checkpoint, "--output", str(tmp_path / "results.json")]
+    done = captured(lambda: run_python([str(BENCHMARKS / "mogrifier.py"), *options]))
+    assert done.code == 0, done.output
+    report = json.loads((tmp_path / "results.json").read_text(encoding="utf8"))
+    errors = {row["contender"]: row["relative error"] for row in report["results"] if "relative error" in row}
+    assert errors["ours, float32"] < 1e-5
+    assert 0 < errors["ours, bfloat16"] < 0.05
+    assert 0 < errors["ours, int8"] < 0.05
+    losses = {row["contender"]: row["first loss"] for row in report["results"] if "first loss" in row}
+    assert abs(losses["ours, float32"] - losses["public loop, float32"]) < 1e-4
+    shares = [row["share of products"] for row in report["results"] if "share of products" in row]
+    assert len(shares) == 2
+    assert {row["contender"] for row in report["results"] if row["task"].startswith("nlp.pipe")} == {
+        "tok2vec",
+        "mogrifier_lm",
+    }
