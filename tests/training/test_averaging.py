@@ -55,7 +55,7 @@ def steps(average, model, values):
 
 def evaluated(average, model):
     with average.in_place():
-        return float(model.weight[0, 0])
+        return float(model.weight[0, 0].detach())
 
 
 def test_a_mean_is_of_the_weights_since_it_began_and_until_then_there_is_none():

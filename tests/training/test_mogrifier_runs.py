@@ -150,6 +150,7 @@ def test_a_loss_that_comes_apart_stops_the_run_and_keeps_the_last_good_checkpoin
             {"model__tied": False, "model__softmax": "adaptive", "model__adaptive_cutoffs": [10, 25]},
             {
                 "embedding.weight",
+                "output.softmax.clusters.head.bias",
                 *(f"output.softmax.clusters.{part}.weight" for part in ("head", "tail.0.1", "tail.1.1")),
             },
         ),
