@@ -195,6 +195,8 @@ def _table(measures: Dict[str, Any]) -> str:
         ("loss", f"{measures['loss']:.4f} nats per word, {measures['n_targets']:,} targets"),
         ("perplexity", f"{measures['perplexity']:.2f}"),
     ]
+    if "bits_per_target" in measures:
+        rows.append(("bits", f"{measures['bits_per_target']:.4f} per target"))
     for direction in ("forward", "backward"):
         if measures.get(f"loss_{direction}") is not None:
             perplexity = measures[f"perplexity_{direction}"]

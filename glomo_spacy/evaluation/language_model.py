@@ -77,10 +77,10 @@ def held_out_perplexity(
     windows (Iterable[Window]): Inputs, targets and mask as `EvalTextStreams` yields them, of ids of types.
     words (WordTable): Of the text's types.
     rank, world_size (int): Each process takes its share of the columns; sums are added over all.
-    RETURNS (Dict[str, Any]): `loss` in nats per target, and `perplexity`, its exponential, over the closed vocabulary;
-        `n_targets`; `n_tokens`, those that are not the end of a sentence; `n_unknown` and `unknown_rate`, how many and
-        which share of the tokens the vocabulary lacks; `n_words`, its size; `bits_per_byte` with unknown words spelled
-        out, None where that is not known.
+    RETURNS (Dict[str, Any]): `loss` in nats per target, over the closed vocabulary; `perplexity`, its exponential;
+        `bits_per_target`, in which models of characters are compared; `n_targets`; `n_tokens`, those that are not the
+        end of a sentence; `n_unknown` and `unknown_rate`, how many and which share of the tokens the vocabulary lacks;
+        `n_words`, its size; `bits_per_byte` with unknown words spelled out, None where that is not known.
     """
     total = torch.zeros(1, dtype=torch.float64)
     counts = torch.zeros(len(words.types), dtype=torch.int64)
@@ -159,7 +159,7 @@ class MonteCarloScorer:
 
 
 def search_temperature(
-    measure: Callable[[float], float], *, lowest: float = 0.5, highest: float = 1.5, tolerance: float = 0.01
+    measure: Callable[[float], float], *, lowest: float = 0.5, highest: float = 1.5, tolerance: float = 0.02
 ) -> float:
     """The softmax temperature of the lowest loss, by golden sections: the loss has a single minimum.
 
@@ -202,6 +202,7 @@ def _summary(total: float, counts: Tensor, words: WordTable) -> Dict[str, Any]:
     return {
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),  # beyond it, exp overflows
+        "bits_per_target": loss / math.log(2),
         "n_targets": n_targets,
         "n_tokens": n_tokens,
         "n_unknown": n_unknown,

@@ -37,6 +37,7 @@ def test_loss_is_that_of_the_whole_text_read_at_once(make_model, text, sentences
     bits = model.score([words])[0][:-1]  # the list itself has no end behind its last one
     assert measures["loss"] == pytest.approx(-bits.mean() * math.log(2), rel=1e-6)
     assert measures["perplexity"] == pytest.approx(math.exp(measures["loss"]))
+    assert measures["bits_per_target"] == pytest.approx(-bits.mean(), rel=1e-6)
     assert measures["n_targets"] == len(words)
     assert measures["n_tokens"] == len(words) - len(sentences)
     assert measures["n_unknown"] == words.count("strange")
