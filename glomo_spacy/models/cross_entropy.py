@@ -17,22 +17,24 @@ _BLOCK = 1 << 22  # logits computed at a time on a CPU, 16 MB
 _CHUNK = 1 << 24  # logits computed at a time elsewhere, where no gradient is wanted
 
 
-def blocked_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """-log softmax(states @ weight.T + bias) at the targets, with its gradient. Under autocast the products over all
-    words are in its type; the target's own logit, sums and gradients of the target's row are not.
+def blocked_cross_entropy(
+    states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, dtype: Optional[torch.dtype] = None
+) -> Tensor:
+    """-log softmax(states @ weight.T + bias) at the targets, with its gradient.
 
     states (Tensor): Shape: (targets, width).
     weight (Tensor): A row per word. Shape: (vocab, width).
     bias (Tensor): Minus infinity for words that have no chance. Shape: (vocab,).
     targets (Tensor): Word ids. Shape: (targets,).
+    dtype (Optional[torch.dtype]): Of the products over all words; the target's own logit, sums and gradients of the
+        target's row are at least float32. None: autocast's where it is on, else the weights' own.
     RETURNS (Tensor): Nats, in the type of the bias. Shape: (targets,). Without gradients memory is bounded whatever
         the number of targets.
     """
-    states = states.to(weight.dtype)
+    states, dtype = states.to(weight.dtype), dtype or product_dtype(weight)
     if not torch.is_grad_enabled():
-        dtype = product_dtype(weight)
         return _forward(states, weight, (states.to(dtype), weight.to(dtype)), bias, targets, None)
-    losses: Tensor = _BlockedCrossEntropy.apply(states, weight, bias, targets)
+    losses: Tensor = _BlockedCrossEntropy.apply(states, weight, bias, targets, dtype)
     return losses
 
 
@@ -61,8 +63,7 @@ def _forward(
 
 class _BlockedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        dtype = product_dtype(weight)
+    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
         rows, columns = states.to(dtype), weight.to(dtype)
         shares = columns.new_empty(len(states), len(weight))
         losses = _forward(states, weight, (rows, columns), bias, targets, shares)
@@ -78,4 +79,4 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         scaled = torch.cat([states * gradient, gradient], 1)  # (targets, width + 1)
         d_rows = linear(shares.t(), scaled.t().to(shares.dtype)).to(states.dtype)  # (vocab, width + 1)
         d_rows.index_add_(0, targets, scaled, alpha=-1)
-        return d_states, d_rows[:, :-1], d_rows[:, -1], None, None
+        return d_states, d_rows[:, :-1], d_rows[:, -1], None, None, None

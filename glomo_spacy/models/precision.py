@@ -9,9 +9,10 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def set_precision(model: nn.Module, precision: str) -> None:
-    """Choose how the recurrent layers in a model compute their products when no gradient is wanted.
+    """Choose how the large products in a model are computed when no gradient is wanted.
 
-    It acts on what has a `precision`, the LSTMs with and without gating. The rest stays in float32.
+    It acts on what has a `precision`: the LSTMs with and without gating, and soft-maxes over whole vocabularies, which
+    take "int8" for "bfloat16". The rest stays in float32.
 
     model (nn.Module): A `BiLM` or `LanguageModel`, or anything that holds one.
     precision (str): "float32" (as the weights are), "bfloat16" or "int8": faster, and outside the promise of parity.

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ...indexers import VocabularyIndexer
 from ..cross_entropy import blocked_cross_entropy
-from ..precision import at_least_float32
+from ..precision import PRECISIONS, at_least_float32, product_dtype
 from ..products import Linear, linear
 from ..softmax import AdaptiveSoftmax, Negatives, sampled_cross_entropy
 from .config import MogrifierConfig
@@ -27,24 +27,64 @@ from .config import MogrifierConfig
 _NEVER = VocabularyIndexer.begin_sentence
 
 
-class FullOutput(nn.Module):
+class TableOutput(nn.Module):
+    """What output layers with a row per word share.
+
+    config (MogrifierConfig): Vocabulary, and whether the rows are those of the words read.
+    width (int): Of a row.
+
+    Attributes:
+    precision (str): Of the products with all rows where no gradient is wanted, as `set_precision` sets it.
+
+    Parameters: `bias` (vocab); `weight` (vocab, width) unless tied.
+    """
+
+    weight: Optional[nn.Parameter]
+
+    def __init__(self, config: MogrifierConfig, width: int) -> None:
+        super().__init__()
+        self.precision = PRECISIONS[0]
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        weight = None if config.tied else nn.Parameter(torch.randn(config.vocab_size, width) / math.sqrt(width))
+        self.register_parameter("weight", weight)
+
+    def rows(self, table: Tensor) -> Tensor:
+        """The row of each word: its own, or `table`, to which the output is tied. Shape: (vocab, width)."""
+        return table if self.weight is None else self.weight
+
+    def word_losses(self, vectors: Tensor, targets: Tensor, table: Tensor, temperature: float) -> Tensor:
+        """-ln P(target), of `<S>` infinite, for vectors (n, width). Shape: (n,)."""
+        rows, bias = self.rows(table), without_first(self.bias)
+        if temperature != 1.0:
+            vectors, bias = vectors / temperature, bias / temperature
+        return blocked_cross_entropy(vectors, rows, bias, targets, dtype=self._product_dtype(rows))
+
+    def word_log_probabilities(self, vectors: Tensor, table: Tensor, temperature: float) -> Tensor:
+        """ln P of all words for vectors (..., width), at least float32. Shape: (..., vocab)."""
+        rows = self.rows(table)
+        dtype = self._product_dtype(rows)
+        # The bias is added after the product, so that it stays exact where that is computed in bfloat16.
+        logits = at_least_float32(linear(vectors.to(dtype), rows.to(dtype))) + without_first(self.bias)
+        return F.log_softmax(logits if temperature == 1.0 else logits / temperature, dim=-1)
+
+    def _product_dtype(self, rows: Tensor) -> torch.dtype:
+        is_half = self.precision != PRECISIONS[0] and not torch.is_grad_enabled()
+        return torch.bfloat16 if is_half else product_dtype(rows)
+
+
+class FullOutput(TableOutput):
     """One logit per word.
 
     config (MogrifierConfig): Widths, and whether tables are tied.
 
-    Parameters: `bias` (vocab); `weight` (vocab, width) unless tied; `projection.weight` (embedding, width) if tied to
-    a table of another width.
+    Parameters: those of `TableOutput`; `projection.weight` (embedding, width) if tied to a table of another width.
     """
 
     def __init__(self, config: MogrifierConfig) -> None:
-        super().__init__()
-        width = config.output_width
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        super().__init__(config, config.output_width)
         self.projection: Optional[nn.Module] = None
-        if config.tied and width != config.embedding_width:
-            self.projection = _linear(width, config.embedding_width, bias=False)
-        if not config.tied:
-            self.weight = nn.Parameter(torch.randn(config.vocab_size, width) / math.sqrt(width))
+        if config.tied and config.output_width != config.embedding_width:
+            self.projection = _linear(config.output_width, config.embedding_width, bias=False)
 
     def losses(self, states: Tensor, targets: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Cross-entropy of each target over all words, in nats.
@@ -54,57 +94,50 @@ class FullOutput(nn.Module):
         table (Tensor): The word vectors, to which the output may be tied. Shape: (vocab, embedding).
         RETURNS (Tensor): At least float32. Shape: (targets,).
         """
-        if self.projection is not None:
-            states = self.projection(states)  # (targets, embedding)
-        return word_losses(states, getattr(self, "weight", table), self.bias, targets, temperature)
+        return self.word_losses(self._vectors(states), targets, table, temperature)
 
     def sampled_losses(self, states: Tensor, targets: Tensor, table: Tensor, negatives: Negatives) -> Tensor:
         """Cross-entropy of each target over itself and a sample, in nats; for training. Shape: (targets,)."""
-        if self.projection is not None:
-            states = self.projection(states)  # (targets, embedding)
-        weight, bias = getattr(self, "weight", table), _without_first(self.bias)
-        return sampled_cross_entropy(states, weight, bias, targets, negatives)
+        bias = without_first(self.bias)
+        return sampled_cross_entropy(self._vectors(states), self.rows(table), bias, targets, negatives)
 
     def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Natural logarithms of the probabilities of all words. Shape: (states, vocab)."""
-        if self.projection is not None:
-            states = self.projection(states)  # (states, embedding)
-        return word_log_probabilities(states, getattr(self, "weight", table), self.bias, temperature)
+        return self.word_log_probabilities(self._vectors(states), table, temperature)
+
+    def _vectors(self, states: Tensor) -> Tensor:
+        """What is compared with words' rows."""
+        return states if self.projection is None else self.projection(states)
 
 
-class MixtureOutput(nn.Module):
+class MixtureOutput(TableOutput):
     """Several soft-maxes over the same rows, mixed with weights that depend on the state.
 
     config (MogrifierConfig): Widths, number of soft-maxes, and whether tables are tied.
 
-    Parameters: `bias` (vocab), `weight` (vocab, embedding) unless tied, `projection` (n * embedding, width),
+    Parameters: those of `TableOutput`, rows as wide as word vectors; `projection` (n * embedding, width) and
     `mixture.weight` (n, width).
     """
 
     def __init__(self, config: MogrifierConfig) -> None:
-        super().__init__()
-        self.n_softmaxes, width, embedding = config.n_softmaxes, config.output_width, config.embedding_width
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.projection = _linear(width, self.n_softmaxes * embedding, bias=True)
-        self.mixture = _linear(width, self.n_softmaxes, bias=False)
-        if not config.tied:
-            self.weight = nn.Parameter(torch.randn(config.vocab_size, embedding) / math.sqrt(embedding))
+        super().__init__(config, config.embedding_width)
+        self.n_softmaxes = config.n_softmaxes
+        self.projection = _linear(config.output_width, self.n_softmaxes * config.embedding_width, bias=True)
+        self.mixture = _linear(config.output_width, self.n_softmaxes, bias=False)
 
     def losses(self, states: Tensor, targets: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """As `FullOutput.losses`."""
         repeated = targets.repeat_interleave(self.n_softmaxes)  # (targets * n,)
-        weight = getattr(self, "weight", table)
-        losses = word_losses(self._parts(states).flatten(0, 1), weight, self.bias, repeated, temperature)
+        losses = self.word_losses(self._vectors(states).flatten(0, 1), repeated, table, temperature)
         return -torch.logsumexp(self._shares(states) - losses.view(-1, self.n_softmaxes), dim=1)
 
     def log_probabilities(self, states: Tensor, table: Tensor, *, temperature: float = 1.0) -> Tensor:
         """As `FullOutput.log_probabilities`."""
-        weight = getattr(self, "weight", table)
-        each = word_log_probabilities(self._parts(states), weight, self.bias, temperature)  # (states, n, vocab)
+        each = self.word_log_probabilities(self._vectors(states), table, temperature)  # (states, n, vocab)
         return torch.logsumexp(each + self._shares(states)[..., None], dim=1)
 
-    def _parts(self, states: Tensor) -> Tensor:
-        """What each soft-max reads. Shape: (states, n, embedding)."""
+    def _vectors(self, states: Tensor) -> Tensor:
+        """What each soft-max compares with words' rows. Shape: (states, n, embedding)."""
         return torch.tanh(self.projection(states)).unflatten(-1, (self.n_softmaxes, -1))
 
     def _shares(self, states: Tensor) -> Tensor:
@@ -143,7 +176,7 @@ class _HeadWithoutFirst(nn.Linear):
     """The first part of an adaptive soft-max, in which the first word has no chance."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return _without_first(super().forward(input))
+        return without_first(super().forward(input))
 
 
 Output = Union[FullOutput, MixtureOutput, AdaptiveOutput]
@@ -156,28 +189,7 @@ def new_output(config: MogrifierConfig) -> Output:
     return MixtureOutput(config) if config.n_softmaxes > 1 else FullOutput(config)
 
 
-def word_losses(states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """-ln P(target), of `<S>` infinite. Shape: (n,).
-
-    states (Tensor): Shape: (n, width).
-    weight (Tensor): Shape: (vocab, width).
-    bias (Tensor): Shape: (vocab,).
-    targets (Tensor): Shape: (n,).
-    """
-    bias = _without_first(bias)
-    if temperature != 1.0:
-        states, bias = states / temperature, bias / temperature
-    return blocked_cross_entropy(states, weight, bias, targets)
-
-
-def word_log_probabilities(states: Tensor, weight: Tensor, bias: Tensor, temperature: float) -> Tensor:
-    """ln P of all words, at least float32. Shape: (..., vocab); `states` (..., width)."""
-    # The bias is added after the product, so that it stays exact where that is computed in bfloat16.
-    logits = at_least_float32(linear(states, weight)) + _without_first(bias)
-    return F.log_softmax(logits if temperature == 1.0 else logits / temperature, dim=-1)
-
-
-def _without_first(values: Tensor) -> Tensor:
+def without_first(values: Tensor) -> Tensor:
     """Minus infinity for `<S>`. Shape: (..., vocab)."""
     return values.index_fill(-1, torch.tensor([_NEVER], device=values.device), -math.inf)
 

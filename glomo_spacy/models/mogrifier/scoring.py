@@ -172,7 +172,8 @@ def _put_scores(model: "LanguageModel", window: Window, rows: Sequence[Ids], fou
     targets = [np.append(rows[number], END)[begin : begin + n] for number, n in zip(window.numbers, lengths)]
     ids = torch.from_numpy(np.concatenate(targets)).to(window.mask.device)
     nats = model.losses(window.outputs[window.mask], ids).double().cpu().numpy()
-    for number, part in zip(window.numbers, np.split(-nats / math.log(2), np.cumsum(lengths)[:-1])):
+    bits = np.maximum(nats / math.log(2), 0.0)  # rounding can give a certain word a little less
+    for number, part in zip(window.numbers, np.split(-bits, np.cumsum(lengths)[:-1])):
         found[number].scores[begin : begin + len(part)] = part
 
 

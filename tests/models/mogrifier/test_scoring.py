@@ -3,7 +3,7 @@
 import math
 import random
 from dataclasses import asdict
-from typing import Any, List
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from torch import nn
 
 from glomo_spacy.indexers import VocabularyIndexer
 from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig, scoring
+from glomo_spacy.models.precision import set_precision
 
 WORDS = ["<S>", "</S>", "<UNK>", *(f"w{number}" for number in range(12))]
 TEXTS = [["w1", "w2", "w3"], [], ["w4"], ["w5", "new", "w6", "w7", "w8", "w9", "w1", "w1"], ["w2", "Other"]]
@@ -172,6 +173,33 @@ def test_scoring_leaves_the_mode_of_the_model_and_is_without_dropout(model: Lang
     assert dropping.training
     model.score(TEXTS)
     assert not model.training
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+@pytest.mark.parametrize("fields", [{}, {"n_softmaxes": 2}], ids=["one", "mixture"])
+def test_fewer_bits_change_scores_little(fields: Dict[str, Any], precision: str) -> None:
+    model = make_model(**fields)
+    expected = model.score(TEXTS)
+    set_precision(model, precision)
+    found = model.score(TEXTS)
+    assert 0 < max(np.abs(each - other).max() for each, other in zip(found, expected, strict=True)) < 0.05
+    chances = dict(model.candidates(["w1"], n=20))
+    assert sum(2.0**chance for chance in chances.values()) + 2.0 ** model.score([["w1", "new"]])[0][1] == pytest.approx(
+        1, abs=0.01
+    )
+    set_precision(model, "float32")
+    for each, other in zip(model.score(TEXTS), expected, strict=True):
+        np.testing.assert_array_equal(each, other)
+
+
+def test_a_certain_word_never_costs_less_than_nothing() -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.output.bias.fill_(-30.0)
+        model.output.bias[WORDS.index("w1")] = 80.0
+    scores = model.score([["w1"] * 200])[0][:-1]
+    assert scores.max() <= 0
+    assert scores.min() > -1e-3
 
 
 def test_shuffled_words_change_the_score() -> None:
