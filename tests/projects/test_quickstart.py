@@ -9,17 +9,30 @@ from typing import Any
 
 import pytest
 import spacy
+import torch
 from weasel.cli.document import project_document
 from weasel.util import load_project_config
 
+from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
+from glomo_spacy.models import save_checkpoint
+from glomo_spacy.models.elmo import BiLM, ElmoConfig
+from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig
+
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "projects" / "quickstart"
-TINY = {"text": "text.txt", "tagged": "tagged", "pretrain_steps": 4, "train_steps": 2}
+TINY = {
+    "text": "text.txt",
+    "tagged": "tagged",
+    "elmo": "elmo",
+    "language_model": "mogrifier",
+    "pretrain_steps": 4,
+    "train_steps": 2,
+}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project and of the configs it refers to, with a tenth of the sentences."""
+    """A copy of the project and of the configs it refers to, with a tenth of the sentences and tiny models."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     generated = shutil.ignore_patterns("corpus", "training", "metrics", "project.lock")
     copy = shutil.copytree(PROJECT, tmp_path / "projects" / "quickstart", ignore=generated)
@@ -29,23 +42,36 @@ def project(tmp_path: Path) -> Path:
         (copy / "tagged" / f"{part}.conllu").write_text("\n\n".join(sentences[:40]) + "\n\n", encoding="utf8")
     paragraphs = (copy / "data" / "wikipedia.txt").read_text(encoding="utf8").split("\n\n")
     (copy / "text.txt").write_text("\n\n".join(paragraphs[:20]), encoding="utf8")
+    save_models(copy)
     return copy
 
 
-def test_all_ends_with_a_table_of_three_rows(project: Path, run_project: Any) -> None:
+def save_models(folder: Path) -> None:
+    """A biLM and a language model with random weights whose rows are as wide as those of the packaged ones."""
+    torch.manual_seed(0)
+    bilm = BiLM(ElmoConfig(filters=((1, 8),), char_width=4, projection_width=128, cell_width=8, n_highway=1))
+    save_checkpoint(folder / "elmo", bilm, indexer=CharIndexer().config, vocab=None, meta={})
+    words = ["<S>", "</S>", "<UNK>", "the", "."]
+    model = LanguageModel(MogrifierConfig(vocab_size=len(words), embedding_width=8, hidden_width=256, rank=2))
+    indexer = VocabularyIndexer(words).config
+    save_checkpoint(folder / "mogrifier", model, indexer=indexer, vocab=words, meta={})
+
+
+def test_all_ends_with_a_table_of_five_rows(project: Path, run_project: Any) -> None:
     done = run_project(project, "all", **TINY)
     assert done.code == 0, done.output
     figures = json.loads((project / "metrics" / "table.json").read_text(encoding="utf8"))
     assert {row: sorted(seeds) for row, seeds in figures.items()} == {
-        row: ["1", "2", "3"] for row in ("baseline", "graphs", "packaged")
+        row: ["1", "2", "3"] for row in ("baseline", "graphs", "packaged", "elmo", "mogrifier")
     }
     for row, seeds in figures.items():
         for seed, accuracy in seeds.items():
             assert f"{100 * accuracy:.2f}" in done.output
             meta = json.loads((project / "training" / row / seed / "model-last" / "meta.json").read_text("utf8"))
             assert meta["performance"]["tag_acc"] == accuracy
-    reloaded = spacy.load(project / "training" / "graphs" / "1" / "model-last")
-    assert all(token.tag_ for token in reloaded("The dog sees a cat."))
+    for row in ("graphs", "elmo", "mogrifier"):
+        reloaded = spacy.load(project / "training" / row / "1" / "model-last")
+        assert all(token.tag_ for token in reloaded("The dog sees a cat."))
 
 
 def test_a_changed_sample_stops_the_workflow(project: Path) -> None:
@@ -61,12 +87,15 @@ def test_a_changed_sample_stops_the_workflow(project: Path) -> None:
 
 def test_the_rows_differ_in_their_features_only() -> None:
     baseline = spacy.util.load_config(PROJECT / "configs" / "baseline.cfg", interpolate=True)
-    features = spacy.util.load_config(ROOT / "configs" / "tiny" / "features.cfg", interpolate=True)
-    transfer: Any = features["components"]["tok2vec"]["model"]
-    assert transfer["tok2vec"] == baseline["components"]["tok2vec"]["model"]
-    assert features["components"]["tagger"]["model"]["tok2vec"]["width"] == 3 * transfer["tok2vec"]["width"]
+    graphs = spacy.util.load_config(ROOT / "configs" / "tiny" / "features.cfg", interpolate=True)
+    context = spacy.util.load_config(PROJECT / "configs" / "context.cfg", interpolate=True)
+    own: Any = baseline["components"]["tok2vec"]["model"]
+    transfer, beside = (config["components"]["tok2vec"]["model"] for config in (graphs, context))
+    assert transfer["tok2vec"] == beside["tok2vecs"]["spelling"] == own
+    widths = [config["components"]["tagger"]["model"]["tok2vec"]["width"] for config in (graphs, context)]
+    assert widths == [3 * own["width"], own["width"] + beside["tok2vecs"]["context"]["width"]]
     for section in ("nlp", "corpora", "training", "system"):
-        assert features[section] == baseline[section]
+        assert graphs[section] == context[section] == baseline[section]
 
 
 def test_every_workflow_begins_with_verify() -> None:

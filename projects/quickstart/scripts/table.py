@@ -8,7 +8,7 @@ from typing import Dict, List
 import typer
 from wasabi import Printer
 
-ROWS = ("baseline", "graphs", "packaged")
+ROWS = ("baseline", "graphs", "packaged", "elmo", "mogrifier")
 
 
 def main(
