@@ -207,3 +207,11 @@ def test_search_takes_the_lowest_loss_and_survives_divergence(make_model, text):
     assert losses[1] < losses[0]
     with pytest.raises(ValueError, match=r"\[G240\]"):
         search_settings(loss, rates[2:])
+
+
+@pytest.mark.gpu
+def test_gpu_learns_like_the_cpu(make_model, text):
+    model = make_model()
+    on_cpu = torch.cat(score_all(model, text))
+    on_gpu = torch.cat(score_all(model.cuda(), text))
+    assert torch.allclose(on_gpu.cpu(), on_cpu, atol=1e-3)

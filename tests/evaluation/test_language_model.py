@@ -204,3 +204,13 @@ def test_search_betters_an_overconfident_model(make_model, text):
     best = search_temperature(loss, highest=4.0)
     assert loss_of[best] == min(loss_of.values())
     assert loss_of[best] < loss(1.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("scorer", [StaticScorer, lambda model: MonteCarloScorer(model, n_samples=2)])
+def test_gpu_measures_like_the_cpu(make_model, text, scorer):
+    model = make_model(output_dropout=1e-9)
+    on_cpu = measure(scorer(model), text)
+    on_gpu = measure(scorer(model.cuda()), text)
+    assert on_gpu["loss"] == pytest.approx(on_cpu["loss"], rel=1e-4)
+    assert on_gpu["bits_per_byte"] == pytest.approx(on_cpu["bits_per_byte"], rel=1e-4)
