@@ -53,7 +53,7 @@ def load_checkpoint(directory: PathLike) -> nn.Module:
     """Read a checkpoint directory as a model in evaluation mode, float32.
 
     directory (PathLike): Written by `save_checkpoint`, `glomo-spacy pretrain` or `glomo-spacy convert`.
-    RETURNS (nn.Module): For kind "glomo" a `GlomoModel`.
+    RETURNS (nn.Module): A `GlomoModel`, `BiLM` or `LanguageModel`, as its kind says.
     RAISES: As `read_checkpoint` and `build_model`.
     """
     return build_model(read_checkpoint(directory), source=str(directory))

@@ -4,6 +4,7 @@ Lists of like length are read together. One that is longer than a window is read
 """
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -67,6 +68,7 @@ def annotate(
     RETURNS (List[Annotation]): One per list.
     """
     rows = [_ids(model, tokens) for tokens in token_lists]
+    targets = [np.append(row, END) for row in rows]
     found = [
         Annotation(
             np.zeros(len(row) + 1 if has_scores else 0),
@@ -75,19 +77,14 @@ def annotate(
         )
         for row in rows
     ]
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for window in _windows(model, rows, has_end=has_scores):
-                if has_scores:
-                    _put_scores(model, window, rows, found)
-                if has_states:
-                    _put_states(window, found)
+    with _evaluating(model):
+        for window in _windows(model, rows, has_end=has_scores):
             if has_scores:
-                _add_spellings(model, token_lists, found)
-    finally:
-        model.train(was_training)
+                _put_scores(model, window, targets, found)
+            if has_states:
+                _put_states(window, found)
+        if has_scores:
+            _add_spellings(model, token_lists, found)
     return found
 
 
@@ -107,14 +104,9 @@ def state_tensors(model: "LanguageModel", token_lists: TokenLists, *, keep_graph
 def candidates(model: "LanguageModel", prefix_tokens: Sequence[str], n: int) -> List[Tuple[str, float]]:
     """See `LanguageModel.candidates`."""
     row = _ids(model, prefix_tokens)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            *_, last = _windows(model, [row], has_end=True)
-            chances = model.log_probabilities(last.outputs[0, -1:])[0].double() / math.log(2)  # (vocab,)
-    finally:
-        model.train(was_training)
+    with _evaluating(model):
+        *_, last = _windows(model, [row], has_end=True)
+        chances = model.log_probabilities(last.outputs[0, -1:])[0].double() / math.log(2)  # (vocab,)
     chances[[BEGIN, UNKNOWN_ID]] = -math.inf
     best = chances.topk(min(max(n, 0), len(chances) - 2))
     words = _indexer(model).words
@@ -135,6 +127,20 @@ def plan_batches(lengths: Sequence[int], window: int) -> List[List[int]]:
         else:
             batches.append([number])
     return batches
+
+
+@contextmanager
+def _evaluating(model: "LanguageModel") -> Iterator[None]:
+    """Without dropout and gradient. A model that is not in training is not touched, as other threads may use it."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        if was_training:
+            model.train()
 
 
 def _windows(model: "LanguageModel", rows: Sequence[Ids], *, has_end: bool) -> Iterator[Window]:
@@ -167,10 +173,11 @@ def _pad(parts: Sequence[Ids]) -> Tuple[Ids, npt.NDArray[np.bool_]]:
     return ids, mask
 
 
-def _put_scores(model: "LanguageModel", window: Window, rows: Sequence[Ids], found: List[Annotation]) -> None:
+def _put_scores(model: "LanguageModel", window: Window, targets: Sequence[Ids], found: List[Annotation]) -> None:
+    """targets (Sequence[Ids]): What follows each word of each list."""
     begin, lengths = window.begin, window.mask.sum(1).tolist()
-    targets = [np.append(rows[number], END)[begin : begin + n] for number, n in zip(window.numbers, lengths)]
-    ids = torch.from_numpy(np.concatenate(targets)).to(window.mask.device)
+    parts = [targets[number][begin : begin + length] for number, length in zip(window.numbers, lengths)]
+    ids = torch.from_numpy(np.concatenate(parts)).to(window.mask.device)
     nats = model.losses(window.outputs[window.mask], ids).double().cpu().numpy()
     bits = np.maximum(nats / math.log(2), 0.0)  # rounding can give a certain word a little less
     for number, part in zip(window.numbers, np.split(-bits, np.cumsum(lengths)[:-1])):

@@ -13,6 +13,7 @@ from torch import nn
 from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
 from glomo_spacy.models import load_checkpoint, save_checkpoint
 from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig, State
+from glomo_spacy.models.softmax import Negatives
 
 VOCAB, BATCH, SEQ = 20, 3, 7
 CELLS = ("mogrifier", "lstm", "gru", "rnn-tanh", "rnn-relu", "transformer")
@@ -108,6 +109,24 @@ def test_an_adaptive_softmax_sums_to_1_and_scores_as_its_table_says(temperature:
     if temperature == 1.0:
         cooler = model.log_probabilities(outputs, temperature=0.5).detach()
         torch.testing.assert_close(cooler, torch.log_softmax(2 * table, 1))
+
+
+@pytest.mark.parametrize("fields", [{}, {"embedding_width": 6}, {"tied": False}], ids=["tied", "projected", "untied"])
+def test_losses_over_a_sample_of_all_words_are_those_over_all_words(fields: Dict[str, Any]) -> None:
+    model, targets = make_model(**fields), torch.arange(1, VOCAB)
+    outputs = torch.randn(VOCAB - 1, 8)
+    everything = Negatives(torch.arange(VOCAB), torch.tensor(math.inf, dtype=torch.float64))
+    found = model.sampled_losses(outputs, targets, everything)
+    torch.testing.assert_close(found, model.losses(outputs, targets))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"n_softmaxes": 2}, {"tied": False, "softmax": "adaptive", "adaptive_cutoffs": (9,)}]
+)
+def test_mixtures_and_adaptive_softmaxes_take_no_samples(fields: Dict[str, Any]) -> None:
+    negatives = Negatives(torch.arange(VOCAB), torch.tensor(math.inf))
+    with pytest.raises(ValueError, match="G187"):
+        make_model(**fields).sampled_losses(torch.zeros(1, 8), torch.ones(1, dtype=torch.int64), negatives)
 
 
 @pytest.mark.parametrize("cell", CELLS)
