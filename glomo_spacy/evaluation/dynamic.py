@@ -47,6 +47,7 @@ class DynamicSettings:
                 raise ValueError(Errors.G101.format(name=name, expected=expected, value=value))
 
 
+@torch.enable_grad()
 def gradient_sizes(
     model: LanguageModel, windows: Iterable[Any], words: WordTable, *, n_batches: int = 100
 ) -> Dict[str, Tensor]:
