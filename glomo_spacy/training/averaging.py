@@ -7,7 +7,7 @@ since the average starts at the weights themselves; the triggered ones as in the
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, Optional, Type
+from typing import Any, Dict, Iterator, List, Optional, Type
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,15 @@ class WeightAverage(ABC):
     model (nn.Module): Its parameters now are the start.
     """
 
-    is_used = True  # whether there is an average yet; until then the weights themselves are evaluated and kept
-
     def __init__(self, model: nn.Module) -> None:
         self._names = [name for name, _ in model.named_parameters()]
         self._weights = [parameter for _, parameter in model.named_parameters()]
         self._averages = [parameter.detach().clone() for parameter in self._weights]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is an average yet; until then the weights themselves are evaluated and kept."""
+        return True
 
     @abstractmethod
     def update(self) -> None:
@@ -34,6 +37,12 @@ class WeightAverage(ABC):
 
     def after_evaluation(self, loss: float) -> None:  # noqa: B027  # most do not care
         """Hear the held-out loss."""
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin again from the weights as they are now."""
+        for weight, average in zip(self._weights, self._averages):
+            average.copy_(weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -75,6 +84,16 @@ class WeightAverage(ABC):
             average.copy_(kept)
 
 
+class NoAverage(WeightAverage):
+    """The weights themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Module())
+
+    def update(self) -> None:
+        """There is nothing to take in."""
+
+
 class ExponentialAverage(WeightAverage):
     """Of which a fixed share is kept per update.
 
@@ -100,10 +119,10 @@ class MeanAverage(WeightAverage):
         self._trigger = trigger
         self._is_on = False
         self._n_steps = 0
-        self._losses: list[float] = []
+        self._losses: List[float] = []
 
     @property
-    def is_used(self) -> bool:  # type: ignore[override]  # read only in both
+    def is_used(self) -> bool:
         return self._n_steps > 0
 
     def update(self) -> None:
@@ -138,14 +157,10 @@ class Trigger:
                 name = f"pretraining.average.{name}"
                 raise ValueError(Errors.G141.format(name=name, expected="at least 1", value=value))
 
-    def build(self, model: nn.Module) -> WeightAverage:
-        """The average of a model that this begins."""
-        return MeanAverage(model, trigger=self)
-
-    def is_due(self, losses: list[float], loss: float) -> bool:
+    def is_due(self, losses: List[float], loss: float) -> bool:
         """Whether averaging begins with the next step.
 
-        losses (list[float]): Of the evaluations before this one.
+        losses (List[float]): Of the evaluations before this one.
         loss (float): Of this one.
         """
         raise NotImplementedError
@@ -162,7 +177,7 @@ class StagnationTrigger(Trigger):
 
     at_latest: Optional[int]
 
-    def is_due(self, losses: list[float], loss: float) -> bool:
+    def is_due(self, losses: List[float], loss: float) -> bool:
         if self.at_latest is not None and len(losses) + 1 >= self.at_latest:
             return True
         seen = [*losses, loss]
@@ -177,19 +192,19 @@ class NonMonotoneTrigger(Trigger):
     patience (int): The paper's n. Published: 5.
     """
 
-    def is_due(self, losses: list[float], loss: float) -> bool:
+    def is_due(self, losses: List[float], loss: float) -> bool:
         return len(losses) > self.patience and loss > min(losses[: -self.patience])
 
 
 AVERAGES: Dict[str, Type[Trigger]] = {"stagnation": StagnationTrigger, "non-monotone": NonMonotoneTrigger}
 
 
-def build_average(model: nn.Module, *, decay: Optional[float], trigger: Optional[Trigger]) -> Optional[WeightAverage]:
+def build_average(model: nn.Module, *, decay: Optional[float], trigger: Optional[Trigger]) -> WeightAverage:
     """The average that a run keeps of a model.
 
-    decay (Optional[float]): Of an exponential average. trigger (Optional[Trigger]): Of a plain mean.
-    RETURNS (Optional[WeightAverage]): None if neither is given.
+    decay (Optional[float]): Of an exponential average. None: it is none.
+    trigger (Optional[Trigger]): Of a plain mean. None: it is none.
     """
     if trigger is not None:
-        return trigger.build(model)
-    return None if decay is None else ExponentialAverage(model, decay=decay)
+        return MeanAverage(model, trigger=trigger)
+    return NoAverage() if decay is None else ExponentialAverage(model, decay=decay)

@@ -8,7 +8,7 @@ so a run that breaks keeps its last good ones.
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ContextManager, Dict, Mapping, Optional, Sequence, TextIO, Union, cast
+from typing import Any, Dict, Mapping, Optional, Sequence, TextIO, Union, cast
 
 import torch
 from confection import Config
@@ -100,7 +100,7 @@ class Run:
         self.schedule = build_choice(SCHEDULES, name="pretraining.schedule", values=settings.schedule)
         optimizer = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=settings.optimizer)
         average = settings.average
-        self._trigger = build_choice(AVERAGES, name="pretraining.average", values=average) if average else None
+        trigger = build_choice(AVERAGES, name="pretraining.average", values=average) if average else None
         states.check_output(output, resume=resume)
         self.fabric = launch_fabric(system)
         torch.manual_seed(system.seed)
@@ -109,7 +109,7 @@ class Run:
         self.model = self.objective.model
         self.objective.loss.to(self.fabric.device)
         self.optimizer = optimizer.build(self.model)
-        self._start_average()
+        self.average = build_average(self.model, decay=settings.average_decay, trigger=trigger)
         self._meter, self._clock = LossMeter(self.fabric), Clock(self.fabric)
         self._learn_rate, self._norm = 0.0, torch.zeros(())  # of the last step
         self.result: Dict[str, Any] = {}
@@ -136,7 +136,7 @@ class Run:
             exclude=exclude,
             optimizer=self.optimizer,
         )
-        self._start_average()
+        self.average.restart()
         self.log.say(report.summary())
         self.log.record("initialize", 0, source=str(directory), **asdict(report))
 
@@ -189,8 +189,7 @@ class Run:
         self._learn_rate = set_factor(self.optimizer, factor * self.objective.batches.rate_factor)
         self._stepper.step()
         self._stepper.zero_grad()
-        if self.average is not None:
-            self.average.update()
+        self.average.update()
         progress.step += 1
         progress.epoch = self.objective.batches.epoch
         if self.log.is_drawing:
@@ -221,7 +220,7 @@ class Run:
         """Measure held-out text, write the checkpoints and the state."""
         progress, model = self.progress, self.objective.loss
         model.eval()
-        with self._averaged():
+        with self.average.in_place():
             measures = self.objective.evaluate(self.fabric.device)
             self._check_loss(measures["loss"])
             is_best = progress.note(measures["loss"])
@@ -237,8 +236,7 @@ class Run:
             for folder in (LAST, BEST) if is_best else (LAST,):
                 self._save_checkpoint(self.output / folder, measures)
         model.train()
-        if self.average is not None:
-            self.average.after_evaluation(measures["loss"])
+        self.average.after_evaluation(measures["loss"])
         self.result = row
         self._save()
         self._clock.start(self.progress)
@@ -257,13 +255,6 @@ class Run:
             speed=self._clock.speed(self.progress),
             seconds_left=self.budget.seconds_left(self.progress),
         )
-
-    def _start_average(self) -> None:
-        decay = self.settings.average_decay
-        self.average = build_average(self.model, decay=decay, trigger=self._trigger)
-
-    def _averaged(self) -> ContextManager[None]:
-        return nullcontext() if self.average is None else self.average.in_place()
 
     def _save_checkpoint(self, folder: Path, measures: Dict[str, Any]) -> None:
         if not self.fabric.is_global_zero:
@@ -289,7 +280,7 @@ class Run:
         values = {
             "progress": asdict(self.progress),
             "schedule": self.schedule.state_dict(),
-            "average": self.average.progress() if self.average else {},
+            "average": self.average.progress(),
             "config": dict(self.config),
             "result": self.result,
             "ranks": ranks,
@@ -304,8 +295,7 @@ class Run:
         states.load_run_tensors(tensors, self.model, self.optimizer, self.average)
         self.progress, self.result = Progress(**values["progress"]), values["result"]
         self.schedule.load_state_dict(values["schedule"])
-        if self.average is not None:
-            self.average.load_progress(values.get("average", {}))
+        self.average.load_progress(values.get("average", {}))
         own = values["ranks"][self.fabric.global_rank]
         self.objective.batches.load_state_dict(own["batches"])
         self.objective.load_state_dict(own.get("objective", {}))

@@ -10,7 +10,7 @@ import json
 import random
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 import torch
@@ -131,25 +131,22 @@ def gather(own: Dict[str, Any], *, world_size: int) -> List[Any]:
     return [_from_json(json.loads(entry)) for entry in texts]
 
 
-def run_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, average: Optional[WeightAverage]
-) -> Dict[str, Tensor]:
+def run_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage) -> Dict[str, Tensor]:
     """All tensors of a run, under the prefixes model, optimizer and average."""
     return {
         **with_prefix("model", model.state_dict()),
         **with_prefix("optimizer", optimizer_tensors(optimizer)),
-        **with_prefix("average", average.state_dict() if average else {}),
+        **with_prefix("average", average.state_dict()),
     }
 
 
 def load_run_tensors(
-    tensors: Dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, average: Optional[WeightAverage]
+    tensors: Dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage
 ) -> None:
     """Undo `run_tensors`."""
     model.load_state_dict(without_prefix("model", tensors))
     load_optimizer_tensors(optimizer, without_prefix("optimizer", tensors))
-    if average is not None:
-        average.load_state_dict(without_prefix("average", tensors))
+    average.load_state_dict(without_prefix("average", tensors))
 
 
 def parameter_names(optimizer: torch.optim.Optimizer, model: nn.Module) -> List[str]:

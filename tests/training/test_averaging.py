@@ -7,6 +7,7 @@ from torch import nn
 from glomo_spacy.training.averaging import (
     ExponentialAverage,
     MeanAverage,
+    NoAverage,
     NonMonotoneTrigger,
     StagnationTrigger,
     build_average,
@@ -96,6 +97,15 @@ def test_an_exponential_average_keeps_its_share():
     assert average.progress() == {}
 
 
+def test_an_average_begins_again_from_the_weights_as_they_are():
+    model = nn.Linear(1, 1)
+    average = ExponentialAverage(model, decay=0.5)
+    nn.init.constant_(model.weight, 8.0)
+    average.restart()
+    steps(average, model, [4.0])
+    assert evaluated(average, model) == 6.0
+
+
 def test_weights_come_back_when_an_evaluation_fails():
     model = nn.Linear(1, 1)
     average = ExponentialAverage(model, decay=0.5)
@@ -107,7 +117,11 @@ def test_weights_come_back_when_an_evaluation_fails():
 
 def test_without_a_decay_or_a_trigger_there_is_no_average():
     model = nn.Linear(1, 1)
-    assert build_average(model, decay=None, trigger=None) is None
+    none = build_average(model, decay=None, trigger=None)
+    assert isinstance(none, NoAverage)
+    steps(none, model, [5.0])
+    assert evaluated(none, model) == 5.0
+    assert (none.state_dict(), none.progress()) == ({}, {})
     assert isinstance(build_average(model, decay=0.9, trigger=None), ExponentialAverage)
     assert isinstance(build_average(model, decay=None, trigger=NonMonotoneTrigger(patience=5)), MeanAverage)
 
