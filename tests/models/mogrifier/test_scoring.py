@@ -3,7 +3,7 @@
 import math
 import random
 from dataclasses import asdict
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -83,6 +83,29 @@ def test_a_text_has_the_same_scores_and_states_in_any_company_and_order(model: L
 def test_the_same_call_gives_the_same_bits(model: LanguageModel) -> None:
     for found, again in zip(model.score(TEXTS), model.score(TEXTS), strict=True):
         np.testing.assert_array_equal(found, again)
+
+
+def test_long_texts_are_read_in_parts_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    shapes: List[Tuple[int, int]] = []
+    model.body.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape[:2])))
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", 600)
+    model.score([["w1"] * 1000, *([["w2"] * 20] * 50), ["w3"] * 900])
+    assert max(seq for _, seq in shapes) == scoring.WINDOW
+    assert max(rows * seq for rows, seq in shapes) <= 600
+    assert sum(rows * seq for rows, seq in shapes) < 1.2 * (1001 + 50 * 21 + 901)  # hardly any padding
+
+
+def test_scores_follow_weights_that_change() -> None:
+    model = make_model()
+    before = model.score(TEXTS)
+    for parameter in model.parameters():
+        parameter.data.mul_(0.5)  # as optimisers of Thinc do, unseen by torch
+    other = make_model()
+    other.load_state_dict(model.state_dict())
+    for found, expected, old in zip(model.score(TEXTS), other.score(TEXTS), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert not np.allclose(found, old)
 
 
 def test_probabilities_of_all_texts_of_a_length_sum_to_1() -> None:
