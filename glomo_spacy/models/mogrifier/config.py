@@ -14,9 +14,7 @@ CELLS = ("mogrifier", "lstm", "gru", "rnn-tanh", "rnn-relu", "transformer")
 OUTPUTS = ("sum", "top")
 SOFTMAXES = ("full", "adaptive")
 POSITIONS = ("sine", "none")
-
-# What only some kinds of cell have: the fields, and their value where a cell has no such thing.
-_LSTM_ONLY = ("layer_norm", "cell_clip", "proj_width")
+_LSTM_ONLY = ("layer_norm", "cell_clip", "proj_width")  # fields
 
 
 @dataclass(frozen=True)
@@ -116,9 +114,9 @@ class MogrifierConfig:
             if getattr(self, name) not in options:
                 raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
         if not self.is_lstm:
-            set_ = [name for name in _LSTM_ONLY if getattr(self, name)]
-            if set_:
-                raise ValueError(Errors.G183.format(names=", ".join(set_), cell=self.cell))
+            given = [name for name in _LSTM_ONLY if getattr(self, name)]
+            if given:
+                raise ValueError(Errors.G183.format(names=", ".join(given), cell=self.cell))
         if self.cell == "transformer" and self.hidden_width % self.n_heads:
             raise ValueError(Errors.G102.format(width=self.hidden_width, n_heads=self.n_heads))
 
