@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import spacy  # noqa: E402
 import torch  # noqa: E402
-from elmo import SAMPLE, Contenders, read_text, run_pipe, stock_tok2vec, take_turns  # noqa: E402
-from glomo import machine, print_table, rows  # noqa: E402
+from elmo import SAMPLE, Contenders, read_text, run_pipe, stock_tok2vec  # noqa: E402
+from glomo import Times, machine, print_table, rows, take_turns  # noqa: E402
 from reference.mogrifier_torch import Transcription  # noqa: E402
 from torch import Tensor  # noqa: E402
 
@@ -94,7 +94,7 @@ def measure_train(options: argparse.Namespace) -> List[Dict[str, Any]]:
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         contenders[f"ours, {name}"] = partial(window.train, is_half=name == "bfloat16")
         contenders[f"products alone, {name}"] = window.products(dtype)
-    outputs, times = take_turns(contenders, rounds=options.turns)
+    outputs, times = warm_turns(contenders, options)
     results = rows(f"training a layer, {describe(options)}", times)
     for result in results:
         name = result["contender"]
@@ -109,9 +109,7 @@ def measure_infer(options: argparse.Namespace) -> List[Dict[str, Any]]:
     window = Window(options)
     contenders: Contenders = {"plain cell, float32": partial(window.infer, "float32", is_plain=True)}
     contenders.update({f"ours, {name}": partial(window.infer, name) for name in PRECISIONS})
-    for run in contenders.values():
-        run()  # lays the weights out
-    outputs, times = take_turns(contenders, rounds=options.turns)
+    outputs, times = warm_turns(contenders, options)
     results = rows(f"a layer without gradients, {describe(options)}", times)
     for result in results:
         result["relative error"] = relative_error(outputs[result["contender"]], outputs["plain cell, float32"])
@@ -124,7 +122,7 @@ def measure_step(options: argparse.Namespace) -> List[Dict[str, Any]]:
     for name in ("public loop, float32", "ours, float32", "ours, bfloat16"):
         torch.manual_seed(0)
         contenders[name] = new_step(options, is_public=name.startswith("public"), is_half=name.endswith("bfloat16"))
-    outputs, times = take_turns(contenders, rounds=options.turns)
+    outputs, times = warm_turns(contenders, options)
     results = rows(f"a training step, {options.vocab} words, {describe(options)}", times)
     for result in results:
         result["words per second"] = round(options.batch * options.steps / result["processor s"])
@@ -173,14 +171,19 @@ def measure_pipe(options: argparse.Namespace) -> List[Dict[str, Any]]:
     mogrifier = spacy.blank("en")
     mogrifier.add_pipe("mogrifier_lm", config={"pretrained": options.pretrained} if options.pretrained else {})
     pipelines = {"tok2vec": stock_tok2vec(), "mogrifier_lm": mogrifier}
-    outputs, times = take_turns(
-        {name: partial(run_pipe, nlp, options.texts) for name, nlp in pipelines.items()}, rounds=options.turns
-    )
+    contenders: Contenders = {name: partial(run_pipe, nlp, options.texts) for name, nlp in pipelines.items()}
+    outputs, times = warm_turns(contenders, options)
     n_words = sum(map(len, outputs["tok2vec"]))
     results = rows(f"nlp.pipe, {len(options.texts)} sentences, {n_words} words", times)
     for result in results:
         result["words per second"] = round(n_words / result["processor s"])
     return results
+
+
+def warm_turns(contenders: Contenders, options: argparse.Namespace) -> Tuple[Dict[str, Any], Times]:
+    """What each contender gives at first, and its median times once memory has settled."""
+    outputs = {name: run() for name, run in contenders.items()}
+    return outputs, take_turns(contenders, rounds=options.turns)
 
 
 def relative_error(found: Tensor, exact: Tensor) -> float:

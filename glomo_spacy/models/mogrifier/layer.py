@@ -1,6 +1,8 @@
 """A layer's parameters as its loop over time wants them, and what the loop leaves behind for the way back."""
 
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from torch import Tensor
 
@@ -130,9 +132,18 @@ class Trace(NamedTuple):
         return cls(rounds, list(flat[2 * n_rounds : -5]), StepTrace(*flat[-5:-1]), flat[-1])
 
     def split(self, sizes: List[int]) -> List["Trace"]:
-        """The steps, given the rows of each; what lies behind them is not used."""
-        by_step = zip(*(part[: sum(sizes)].split(sizes) for part in self.flat())) if sizes else ()
+        """The steps, given the rows of each."""
+        by_step = zip(*(part.split(sizes) for part in self.flat())) if sizes else ()
         return [Trace.from_flat(rows, len(self.rounds)) for rows in by_step]
+
+    def reuse(self, sizes: List[int], outputs: Tensor) -> Iterator["Trace"]:
+        """The steps, all in the memory of this one but for what is put out, packed, (tokens, n)."""
+        is_plain = self.outputs is self.step.message
+        for size, rows in groupby(zip(sizes, outputs.split(sizes)), key=itemgetter(0)):
+            found = Trace.from_flat([part[:size] for part in self.flat()], len(self.rounds))
+            for _, output in rows:
+                step = found.step._replace(message=output) if is_plain else found.step
+                yield found._replace(step=step, outputs=output)
 
 
 def new_trace(n_tokens: int, m: int, n: int, prepared: Prepared) -> Trace:

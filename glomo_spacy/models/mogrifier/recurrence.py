@@ -6,10 +6,10 @@ The equations are those of `cell.py`, with every option. What makes the loop sho
 - Matrices are laid out once for all steps; constant factors of the equations go into them, see `gating.py` and
   `lstm_step.py`.
 - Gradients of weights are one product each over all steps, after the loop.
-- Without gradients the same loop runs over some steps at a time and uses the memory of their results again.
+- Without gradients the same loop runs in the memory of one step.
 """
 
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from .lstm_step import CELL_FACTOR
 from .matrices import Precision
 from .way_back import WayBack
 
-CHUNK_TOKENS = 512  # at a time without gradients, so that their intermediate results stay in the processor's cache
+CHUNK_TOKENS = 512  # whose inputs are multiplied ahead at a time where there are no gradients
 
 Result = Tuple[Tensor, Tensor, Tensor]
 
@@ -68,14 +68,13 @@ def run(
     keep_freed_memory()
     inputs, hidden, cell = (at_least_float32(values) for values in (inputs, hidden, cell * CELL_FACTOR))
     outputs = hidden.new_empty(len(inputs), hidden.shape[1])
-    trace: Optional[Trace] = None
+    scratch = new_trace(max(sizes, default=0), inputs.shape[1], hidden.shape[1], prepared)
     first = 0
     for chunk in _chunks(sizes, CHUNK_TOKENS):
-        end = first + sum(chunk)
-        trace = trace or new_trace(max(end, CHUNK_TOKENS), inputs.shape[1], hidden.shape[1], prepared)
-        hidden, cell = _forward(inputs[first:end], hidden, cell, chunk, state_mask, prepared, trace)
-        outputs[first:end] = trace.outputs[: end - first]
-        first = end
+        tokens = slice(first, first + sum(chunk))
+        steps = scratch.reuse(chunk, outputs[tokens])
+        hidden, cell = _forward(inputs[tokens], hidden, cell, chunk, state_mask, prepared, steps)
+        first = tokens.stop
     return outputs, hidden.clone(), cell / CELL_FACTOR
 
 
@@ -98,17 +97,18 @@ def _forward(
     sizes: List[int],
     state_mask: Optional[Tensor],
     prepared: Prepared,
-    trace: Trace,
+    traces: Iterable[Trace],
 ) -> Tuple[Tensor, Tensor]:
-    """The loop; fills the trace.
+    """The loop.
 
     cell (Tensor): d = -2 c, see `lstm_step.py`.
+    traces (Iterable[Trace]): One for each step; they are filled.
     RETURNS (Tuple[Tensor, Tensor]): h and d after each row's last step, of their own memory.
     """
     # Inputs that nothing gates are multiplied all at once.
     ahead = None if prepared.gates else prepared.from_input(inputs).split(sizes)
     ends: List[Tuple[Tensor, Tensor]] = []
-    for step, (x, rows) in enumerate(zip(inputs.split(sizes), trace.split(sizes))):
+    for step, (x, rows) in enumerate(zip(inputs.split(sizes), traces)):
         if len(x) < len(hidden):
             ends.append((hidden[len(x) :], cell[len(x) :]))
             hidden, cell = hidden[: len(x)], cell[: len(x)]
@@ -150,7 +150,7 @@ class _Recurrence(torch.autograd.Function):
         prepared = prepare(Weights.from_flat(flat), settings, Precision(dtype, is_int8=False, rows=len(hidden)))
         inputs, hidden, cell = (at_least_float32(values) for values in (inputs, hidden, cell * CELL_FACTOR))
         trace = new_trace(len(inputs), inputs.shape[1], hidden.shape[1], prepared)
-        last_hidden, last_cell = _forward(inputs, hidden, cell, sizes, state_mask, prepared, trace)
+        last_hidden, last_cell = _forward(inputs, hidden, cell, sizes, state_mask, prepared, trace.split(sizes))
         ctx.rest = sizes, prepared
         # The weights only so that torch notices when somebody changes them in between.
         ctx.save_for_backward(inputs, hidden, cell, state_mask, *trace.flat(), *flat)
