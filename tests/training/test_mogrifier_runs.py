@@ -2,13 +2,11 @@
 
 import json
 import math
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from training.processes import train_in_two_processes
 
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.training.loop import pretrain
@@ -98,18 +96,10 @@ def test_the_average_is_evaluated_and_saved_while_training_goes_on_from_the_weig
     assert trained == [row for row in losses(tmp_path / "raw3") if row[0] == "train"]
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one_with_the_joined_batch(tiny_mogrifier, tmp_path):
     config = tiny_mogrifier(**{name: value for name, value in LAMB.items() if not name.startswith("model")})
-    config.to_disk(tmp_path / "run.cfg")
     one = pretrain(config, output=tmp_path / "one")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
-    command += ["--master_port", str(port), "-m", "glomo_spacy.training", str(tmp_path / "run.cfg")]
-    done = subprocess.run([*command, "--output", str(tmp_path / "two")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    train_in_two_processes(config, tmp_path / "two")
     double = weights(tmp_path / "two")
     for key, tensor in weights(tmp_path / "one").items():
         torch.testing.assert_close(double[key], tensor, atol=1e-5, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
