@@ -119,7 +119,7 @@ class MogrifierLSTM(nn.Module):
         dtype, state = product_dtype(self.bias), (hidden, cell)
         if torch.is_grad_enabled():
             return recur(inputs, *state, sizes, self.weights(), self.settings, dtype=dtype, state_mask=state_mask)
-        dtype = torch.bfloat16 if self.precision == "bfloat16" else dtype
+        dtype = {"bfloat16": torch.bfloat16, "int8": torch.float32}.get(self.precision, dtype)
         precision = Precision(dtype, is_int8=self.precision == "int8", rows=ROWS)
         prepared = self._prepared.get(self, precision, lambda: prepare(self.weights(), self.settings, precision))
         return run(inputs, *state, sizes, prepared, state_mask=state_mask)

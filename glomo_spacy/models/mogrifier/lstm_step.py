@@ -111,8 +111,7 @@ class LSTMStep(NamedTuple):
             d_write[0].copy_(d_take)
         else:
             # Where both are equal we choose the gate, autograd gives each a half.
-            is_capped = take < write[0]
-            d_keep.sub_(d_take * is_capped)
-            torch.mul(d_take, ~is_capped, out=d_write[0])
+            torch.mul(d_take, write[0] <= take, out=d_write[0])
+            d_keep.sub_(d_take).add_(d_write[0])
         torch.ops.aten.sigmoid_backward.grad_input(d_gates, trace.gates, grad_input=d_gates)
         return d_cell * keep

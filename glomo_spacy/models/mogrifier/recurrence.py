@@ -51,7 +51,8 @@ def recur(
         gradient. Shape: (batch, n).
     RETURNS (Result): Packed outputs (tokens, n); the state after each row's last step.
     """
-    result: Result = _Recurrence.apply(inputs, hidden, cell, sizes, settings, dtype, state_mask, *weights.flat())
+    with _without_autocast(inputs):
+        result: Result = _Recurrence.apply(inputs, hidden, cell, sizes, settings, dtype, state_mask, *weights.flat())
     return result
 
 
@@ -73,9 +74,15 @@ def run(
     for chunk in _chunks(sizes, CHUNK_TOKENS):
         tokens = slice(first, first + sum(chunk))
         steps = scratch.reuse(chunk, outputs[tokens])
-        hidden, cell = _forward(inputs[tokens], hidden, cell, chunk, state_mask, prepared, steps)
+        with _without_autocast(inputs):
+            hidden, cell = _forward(inputs[tokens], hidden, cell, chunk, state_mask, prepared, steps)
         first = tokens.stop
     return outputs, hidden.clone(), cell / CELL_FACTOR
+
+
+def _without_autocast(values: Tensor) -> torch.autocast:
+    """Each product chooses its own type."""
+    return torch.autocast(values.device.type, enabled=False)
 
 
 def _chunks(sizes: List[int], limit: int) -> Iterator[List[int]]:
@@ -163,6 +170,7 @@ class _Recurrence(torch.autograd.Function):
         sizes, prepared = ctx.rest
         inputs, hidden, cell, state_mask, *flat = ctx.saved_tensors[: ctx.n_saved]
         trace = Trace.from_flat(flat, len(prepared.gates))
-        way_back = WayBack(inputs, hidden, cell, sizes, state_mask, prepared, trace)
-        d_inputs, d_hidden, d_cell = way_back.run(*gradients)
-        return d_inputs, d_hidden, d_cell, None, None, None, None, *way_back.gradients().flat()
+        with _without_autocast(inputs):
+            way_back = WayBack(inputs, hidden, cell, sizes, state_mask, prepared, trace)
+            given = way_back.run(*gradients)
+            return *given, None, None, None, None, *way_back.gradients().flat()

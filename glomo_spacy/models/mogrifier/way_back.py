@@ -1,6 +1,6 @@
 """The loop over time of `recurrence.py` backwards, and the gradients of the weights after it."""
 
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from .gating import gate_back, gate_gradients
 from .layer import Prepared, Trace, Weights
 from .layer_norm import NormBack
 from .lstm_step import CELL_FACTOR
+from .matrices import Matrix
 
 Gradients = Tuple[Tensor, Tensor, Tensor]
 
@@ -34,7 +35,8 @@ class WayBack:
         trace: Trace,
     ) -> None:
         self._inputs, self._sizes, self._mask = inputs, sizes, state_mask
-        self._prepared, self._trace = prepared, trace
+        self._prepared, self._trace, self._traces = prepared, trace, trace.split(sizes)
+        self._matrices = _transpose(prepared)
         self._cells = _before(trace.step.cell, cell, sizes)
         self._hidden = torch.cat([hidden[:0], *_before(trace.outputs, hidden, sizes)])  # (tokens, n)
         if state_mask is not None:
@@ -55,41 +57,56 @@ class WayBack:
         d_outputs, d_last_hidden, d_last_cell (Tensor): Gradients of the layer's results.
         RETURNS (Gradients): Those of inputs, hidden and cell, the true one.
         """
-        matrices = self._prepared
-        gates = [matrix.transposed() for matrix in matrices.gates]
-        from_input, from_hidden = matrices.from_input.transposed(), matrices.from_hidden.transposed()
-        project = None if matrices.project is None else matrices.project.transposed()
         d_inputs = torch.empty_like(self._inputs)
         d_last_hidden, d_last_cell = d_last_hidden.to(d_inputs.dtype), d_last_cell.to(d_inputs.dtype) / CELL_FACTOR
         d_hidden, d_cell = d_last_hidden[:0], d_last_cell[:0]
-        packed = self._inputs, self._hidden, d_outputs, d_inputs, self._d_outputs, self._d_gates
-        steps = zip(*(part.split(self._sizes) for part in (*packed, *self._d_products, *self._d_rounds)))
-        everything = list(zip(self._cells, self._trace.split(self._sizes), steps))
-        for step in reversed(range(len(everything))):
-            before, rows, (x, h, d_output, d_input, d_total, d_gates, d_u, d_v, *d_rounds) = everything[step]
-            first, size = len(d_hidden), len(x)
+        given = self._inputs, self._hidden, d_outputs
+        filled = d_inputs, self._d_outputs, self._d_gates, *self._d_products, *self._d_rounds
+        steps = zip(*(part.split(self._sizes) for part in (*given, *filled))) if self._sizes else ()
+        for step, parts in reversed(list(enumerate(steps))):
+            first, size = len(d_hidden), self._sizes[step]
             if first < size:  # the rows that end here
                 d_hidden = torch.cat([d_hidden, d_last_hidden[first:size]])
                 d_cell = torch.cat([d_cell, d_last_cell[first:size]])
-            torch.add(d_output, d_hidden, out=d_total)
-            limit = matrices.proj_clip
-            if limit is not None:
-                d_total.copy_(torch.ops.aten.hardtanh_backward(d_total, rows.outputs, -limit, limit))
-            d_message = d_total if project is None else project(d_total)
-            cell_norm = self._norms[2] if self._norms else None
-            d_cell = matrices.step.back(d_message, d_cell, before, rows.step, d_gates, cell_norm, step)
-            for norm, d_product in zip(self._norms, (d_u, d_v)):
-                d_product.copy_(norm(d_gates, step))
-            d_hidden = from_hidden(d_v)
-            if gates:
-                gate_back(d_input.copy_(from_input(d_u)), d_hidden, x, h, gates, rows.rounds, d_rounds)
-            if self._mask is not None:
-                d_hidden = d_hidden * self._mask[:size]
-        if not gates:
-            d_inputs = from_input(self._d_products[0])
+            d_hidden, d_cell = self._step(step, d_hidden, d_cell, *parts)
+        if not self._matrices.gates:
+            d_inputs = self._matrices.from_input(self._d_products[0])
         d_hidden = torch.cat([d_hidden, d_last_hidden[len(d_hidden) :]])
         d_cell = torch.cat([d_cell, d_last_cell[len(d_cell) :]])
         return d_inputs, d_hidden, d_cell * CELL_FACTOR
+
+    def _step(
+        self,
+        step: int,
+        d_hidden: Tensor,
+        d_cell: Tensor,
+        x: Tensor,
+        h: Tensor,
+        d_output: Tensor,
+        d_input: Tensor,
+        d_total: Tensor,
+        d_gates: Tensor,
+        d_from_input: Tensor,
+        d_from_hidden: Tensor,
+        *d_rounds: Tensor,
+    ) -> Tuple[Tensor, Tensor]:
+        """From the gradients of h and d after a step to those before it; fills all from `d_input` on."""
+        matrices, trace = self._matrices, self._traces[step]
+        torch.add(d_output, d_hidden, out=d_total)
+        if self._prepared.proj_clip is not None:
+            limit = self._prepared.proj_clip
+            d_total.copy_(torch.ops.aten.hardtanh_backward(d_total, trace.outputs, -limit, limit))
+        d_message = d_total if matrices.project is None else matrices.project(d_total)
+        cell_norm = self._norms[2] if self._norms else None
+        before = self._cells[step]
+        d_cell = self._prepared.step.back(d_message, d_cell, before, trace.step, d_gates, cell_norm, step)
+        for norm, d_product in zip(self._norms, (d_from_input, d_from_hidden)):
+            d_product.copy_(norm(d_gates, step))
+        d_h = matrices.from_hidden(d_from_hidden)
+        if matrices.gates:
+            d_input.copy_(matrices.from_input(d_from_input))
+            gate_back(d_input, d_h, x, h, matrices.gates, trace.rounds, d_rounds)
+        return (d_h if self._mask is None else d_h * self._mask[: len(d_h)]), d_cell
 
     def gradients(self) -> Weights:
         """Of the weights, when the loop is done."""
@@ -114,6 +131,24 @@ class WayBack:
             cell_norm_bias,
             tuple(gate_gradients(self._inputs, self._hidden, prepared.gates, rounds, self._d_rounds)),
         )
+
+
+class _Transposed(NamedTuple):
+    """The matrices of a layer, transposed."""
+
+    gates: List[Matrix]
+    from_input: Matrix
+    from_hidden: Matrix
+    project: Optional[Matrix]
+
+
+def _transpose(layer: Prepared) -> _Transposed:
+    return _Transposed(
+        [matrix.transposed() for matrix in layer.gates],
+        layer.from_input.transposed(),
+        layer.from_hidden.transposed(),
+        None if layer.project is None else layer.project.transposed(),
+    )
 
 
 def _before(packed: Tensor, start: Tensor, sizes: List[int]) -> List[Tensor]:

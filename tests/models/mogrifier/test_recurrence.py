@@ -248,6 +248,25 @@ def test_autocast_computes_products_in_bfloat16_and_keeps_float32_states() -> No
         assert 0 < float((ours - expected).norm()) < 0.05 * float(expected.norm())
 
 
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_small_matrices_stay_in_float32_under_autocast(has_gradient: bool) -> None:
+    layer = make_layer(rank=2, layer_norm=True)
+    given = make_case(layer)
+    with torch.set_grad_enabled(has_gradient):
+        exact = call(layer, given)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(call(layer, given), exact, rtol=0, atol=0)
+
+
+def test_the_way_back_is_the_same_within_autocast_and_outside() -> None:
+    layer = make_layer(rank=2)
+    given = make_case(layer)
+    exact = gradients(layer, given)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gradients(layer, given)
+    torch.testing.assert_close(found, exact, rtol=0, atol=0)
+
+
 def test_weights_laid_out_once_follow_the_parameters() -> None:
     layer = make_layer()
     given = make_case(layer)
