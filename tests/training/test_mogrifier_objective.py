@@ -28,7 +28,7 @@ def gradients(objective, batch):
 def test_a_run_learns_and_its_checkpoint_scores_text(tiny_mogrifier, tmp_path):
     result = pretrain(
         tiny_mogrifier(
-            pretraining__max_steps=150, pretraining__evaluate_every=150, pretraining__optimizer__learn_rate=0.03
+            pretraining__max_steps=90, pretraining__evaluate_every=90, pretraining__optimizer__learn_rate=0.03
         )
     )
     # Knowing nothing costs log 42 = 3.74, counts alone cost 3.4.
