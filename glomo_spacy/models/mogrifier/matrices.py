@@ -74,26 +74,26 @@ class Matrix:
         d_results (Tensor): Shape: (tokens, n_out).
         values (Tensor): Shape: (tokens, n_in).
         """
-        dtype, d_bias = self._precision.dtype, d_results.sum(0) if self._has_bias else None
+        d_bias = d_results.sum(0) if self._has_bias else None
         if self._right is None:
-            return Factors(_outer(d_results, values, dtype) * self._scale, bias=d_bias)
-        d_left = _outer(d_results, linear(values, self._right), dtype) * self._scale
-        return Factors(d_left, _outer(linear(d_results, self._left.t()), values, dtype), d_bias)
+            return Factors(self._outer(d_results, values, self._left) * self._scale, None, d_bias)
+        inner, d_inner = linear(values, self._right), linear(d_results, self._left.t())  # (tokens, rank)
+        d_left = self._outer(d_results, inner, self._left) * self._scale
+        return Factors(d_left, self._outer(d_inner, values, self._right), d_bias)
+
+    def _outer(self, d_results: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """Sum over tokens of d_results (tokens, n_out) times values (tokens, n_in). Shape: that of `weight`."""
+        dtype = _product_type(weight, self._precision)
+        return at_least_float32(linear(d_results.to(dtype).t(), values.to(dtype).t()))
 
 
 def _stage(weight: Tensor, bias: Optional[Tensor], precision: Precision) -> Callable[[Tensor], Tensor]:
     """One product, from and to at least float32."""
-    dtype, is_large = at_least_float32(weight[:0]).dtype, weight.numel() >= _WORTH_HALF
-    dtype = precision.dtype if is_large else dtype
-    laid_out = prepack(
-        weight.to(dtype),
-        None if bias is None else bias.to(dtype),
-        rows=precision.rows,
-        is_int8=precision.is_int8 and is_large,
-    )
-    return laid_out if dtype in (torch.float32, torch.float64) else lambda values: laid_out(values.to(dtype)).float()
+    dtype, is_int8 = _product_type(weight, precision), precision.is_int8 and weight.numel() >= _WORTH_HALF
+    bias = None if bias is None else bias.to(dtype)
+    laid_out = prepack(weight.to(dtype), bias, rows=precision.rows, is_int8=is_int8)
+    return laid_out if dtype == weight.dtype else lambda values: laid_out(values.to(dtype)).to(weight.dtype)
 
 
-def _outer(d_results: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Sum over tokens of d_results (tokens, n_out) times values (tokens, n_in). Shape: (n_out, n_in)."""
-    return at_least_float32(linear(d_results.to(dtype).t(), values.to(dtype).t()))
+def _product_type(weight: Tensor, precision: Precision) -> torch.dtype:
+    return precision.dtype if weight.numel() >= _WORTH_HALF else weight.dtype
