@@ -308,3 +308,14 @@ def test_a_checkpoint_without_a_vocabulary_is_refused(tmp_path: Any) -> None:
 def test_another_model_has_no_network() -> None:
     with pytest.raises(ValueError, match=r"G062.*glomo_spacy.MogrifierLM.v1, but got 'other'"):
         mogrifier_network(Model("other", lambda model, X, is_train: (X, lambda d: d)))
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_numbers(model: Model) -> None:
+    docs = [random_doc(30), random_doc(3)]
+    expected, said = model.predict(docs), surprisals(model, docs)
+    mogrifier_network(model).cuda()
+    for rows, other in zip(model.predict(docs), expected, strict=True):
+        np.testing.assert_allclose(rows.get() if hasattr(rows, "get") else rows, other, atol=1e-4)
+    for each, other in zip(surprisals(model, docs), said, strict=True):
+        np.testing.assert_allclose(each.bits, other.bits, atol=1e-3)
