@@ -1,7 +1,7 @@
 """A language model's states as features of a pipeline, frozen or fine-tuned, and its surprisal of a Doc's tokens.
 
 Source: Melis et al. 2020, "Mogrifier LSTM" (arXiv 1909.01792); Peters et al. 2017, "Semi-supervised sequence tagging
-with bidirectional language models" (arXiv 1705.00108), section 3.2, for states as features.
+with bidirectional language models" (arXiv 1705.00108), for states as features.
 """
 
 from functools import partial

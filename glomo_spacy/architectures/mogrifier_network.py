@@ -1,7 +1,7 @@
 """A language model inside a pipeline: what it reads of a Doc, and what it says of each token.
 
 Source: Melis et al. 2020 (arXiv 1909.01792) for the model; a token's surprisal, -log2 of its probability after all that
-stands before it, goes back to Hale 2001, "A Probabilistic Earley Parser as a Psycholinguistic Model", section 2.
+stands before it, goes back to Hale 2001, "A Probabilistic Earley Parser as a Psycholinguistic Model".
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """How unknown words are spelled: a small language model over their bytes, so that a rare name is surprising, not cheap.
 
 A closed vocabulary gives all unknown words one probability together. Times that of the word's spelling it becomes one
-of this very word. Source of the idea: Mielke and Eisner 2019, "Spell Once, Summon Anywhere" (arXiv 1804.08205), section
-3, whose spelling of novel words is such a model; here it is one for all of them and does not see the word's context.
+of this very word. Source of the idea: Mielke and Eisner 2019, "Spell Once, Summon Anywhere" (arXiv 1804.08205), who
+spell novel words by such a model; theirs sees the state of the language model, this one the word alone.
 """
 
 from typing import Dict, List, Sequence
