@@ -42,7 +42,7 @@ def test_every_setting_stands_in_the_file_and_is_known(name):
 
 
 def test_each_recipe_has_a_config():
-    recipes = ("", "_awd", "_paper", "_paper_wikitext2", "_sgd", "_sm", "_sm_ptb")
+    recipes = ("", "_awd", "_paper", "_paper_wikitext2", "_sgd", "_sm", "_sm_ptb", "_sm_wikitext2")
     assert {f"pretrain_mogrifier{name}.cfg" for name in recipes} | {"tiny/pretrain_mogrifier.cfg"} == set(NAMES)
 
 
@@ -52,6 +52,7 @@ def test_each_recipe_has_a_config():
         ("paper", 10_001, {"embedding_width": 951, "hidden_width": 951}, 24),
         ("paper_wikitext2", 33_280, {"embedding_width": 427, "hidden_width": 1212}, 35),
         ("sm_ptb", 10_001, {"embedding_width": 376, "hidden_width": 376}, 4.9),
+        ("sm_wikitext2", 33_280, {"hidden_width": 325}, 6.65),
     ],
 )
 def test_mogrifier_and_lstm_have_as_many_parameters_as_the_file_says(name, vocab_size, lstm, millions):
