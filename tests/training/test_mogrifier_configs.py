@@ -29,7 +29,7 @@ def test_every_setting_stands_in_the_file_and_is_known(name):
     assert list(config) == list(SECTIONS)
     settings = build_section(Pretraining, name="pretraining", values=config["pretraining"])
     build_section(System, name="system", values=config["system"])
-    build_section(MogrifierConfig, name="model", values={**config["model"], "vocab_size": 1000})
+    build_section(MogrifierConfig, name="model", values={**config["model"], "vocab_size": 50_000})
     build_section(TextSettings, name="corpora", values=config["corpora"])
     build_section(MogrifierSettings, name="objective", values=settings.objective, extra=("name",))
     build_section(MogrifierEvaluation, name="evaluation", values=settings.evaluation)
