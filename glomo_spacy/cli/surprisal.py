@@ -23,6 +23,7 @@ COLUMNS = ("name", "word", "label", "sentence", "note")
 _SUFFIXES = (".html", ".tsv")
 _EXPECTED_UP_TO = 100  # words of a text; each asks for a reading of all before it
 _SHOWN = 3  # most surprising words that the table names
+_WIDEST = 50  # characters of a text in a table
 
 
 def surprisal_cli(
@@ -224,9 +225,9 @@ def _compared(passages: "Sequence[Passage]") -> str:
     for passage in passages:
         bits = passage.focus_bits
         first, last = (f"{each:.1f}" for each in (bits[0], bits[-1]))
-        rows.append((passage.name[:50], passage.focus, first, last, f"{bits[0] - bits[-1]:+.1f}"))
+        rows.append((passage.name[:_WIDEST], passage.focus, first, last, f"{bits[0] - bits[-1]:+.1f}"))
     header = ("Sentence", "Word", "First", "Last", "Difference")
-    return str(table(rows, header=header, divider=True, aligns=("l", "l", "r", "r", "r")))
+    return str(table(rows, header=header, divider=True, max_col=_WIDEST, aligns=("l", "l", "r", "r", "r")))
 
 
 def _measured(passages: "Sequence[Passage]") -> str:
@@ -241,9 +242,9 @@ def _measured(passages: "Sequence[Passage]") -> str:
         strongest = sorted(zip(reading.bits, reading.words), key=lambda each: -each[0])[:_SHOWN]
         named = ", ".join(f"{word} {bits:.1f}" for bits, word in strongest)
         unknown = sum(map(bool, reading.unknown))
-        rows.append((passage.name[:40], n_words, unknown, f"{mean:.2f}", f"{2**mean:,.0f}", named))
+        rows.append((passage.name[:_WIDEST], n_words, unknown, f"{mean:.2f}", f"{2**mean:,.0f}", named))
     header = ("Text", "Words", "Unknown", "Bits per word", "Perplexity", "Most surprising")
-    return str(table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r", "l")))
+    return str(table(rows, header=header, divider=True, max_col=_WIDEST, aligns=("l", "r", "r", "r", "r", "l")))
 
 
 def _saved_pipeline(name: str) -> "Language":

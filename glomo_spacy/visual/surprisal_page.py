@@ -110,16 +110,16 @@ def _passage_data(passage: Passage) -> Dict[str, Any]:
 
 
 def _reading_data(passage: Passage, reading: Reading) -> Dict[str, Any]:
-    """A reading as plain lists; hundredths of a bit are more than the eye sees."""
+    """A reading as plain lists. Bits keep four decimals, so that differences are right when rounded."""
     n_words = len(reading.words)
     return {
         "label": reading.label,
         "words": [one_line(word) for word in reading.words],
         "spaces": [int(is_space) for is_space in reading.spaces or [True] * n_words],
-        "bits": [round(float(value), 2) for value in reading.bits],
+        "bits": [round(float(value), 4) for value in reading.bits],
         "unknown": [int(is_unknown) for is_unknown in reading.unknown or [False] * n_words],
-        "ends": [[place, round(float(value), 2)] for place, value in sorted(reading.ends.items())],
+        "ends": [[place, round(float(value), 4)] for place, value in sorted(reading.ends.items())],
         "expected": [[[one_line(word), float(f"{share:.3g}")] for word, share in words] for words in reading.expected],
         "focus": reading.place_of(passage.focus) if passage.focus else None,
-        "total": round(reading.total, 2),
+        "total": round(reading.total, 4),
     }

@@ -40,7 +40,7 @@ def test_command_writes_page_and_table_with_the_surprisal_of_each_token(
     tokens = [token for token in doc if not token.is_space]
     ((item,),) = [passage["readings"] for passage in data_of(page)]
     assert item["words"] == [token.text for token in tokens]
-    assert item["bits"] == pytest.approx([token._.surprisal for token in tokens], abs=0.006)
+    assert item["bits"] == pytest.approx([token._.surprisal for token in tokens], abs=1e-4)
     assert [word for word, is_unknown in zip(item["words"], item["unknown"]) if is_unknown] == ["Zyx", "A"]
     assert [place for place, _ in item["ends"]] == [5, 11]
     head, *rows = table_of(table)

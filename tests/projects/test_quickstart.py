@@ -52,7 +52,7 @@ def save_models(folder: Path) -> None:
     bilm = BiLM(ElmoConfig(filters=((1, 8),), char_width=4, projection_width=128, cell_width=8, n_highway=1))
     save_checkpoint(folder / "elmo", bilm, indexer=CharIndexer().config, vocab=None, meta={})
     words = ["<S>", "</S>", "<UNK>", "the", "."]
-    model = LanguageModel(MogrifierConfig(vocab_size=len(words), embedding_width=8, hidden_width=256, rank=2))
+    model = LanguageModel(MogrifierConfig(vocab_size=len(words), embedding_width=8, hidden_width=512, rank=2))
     indexer = VocabularyIndexer(words).config
     save_checkpoint(folder / "mogrifier", model, indexer=indexer, vocab=words, meta={})
 
