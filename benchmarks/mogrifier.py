@@ -11,6 +11,7 @@ thread; the table gives medians of processor time and of the clock.
 """
 
 import argparse
+import copy
 import json
 import os
 import sys
@@ -58,9 +59,15 @@ class Window:
         return self.inputs.grad
 
     @torch.no_grad()
-    def infer(self, precision: str, *, is_plain: bool = False) -> Tensor:
-        self.layer.precision = precision
+    def infer(self, *, is_plain: bool = False) -> Tensor:
         return self._run(is_plain)
+
+    def in_precision(self, precision: str) -> "Window":
+        """The same with a layer of its own, whose weights stay laid out."""
+        window = copy.copy(self)
+        window.layer = copy.deepcopy(self.layer)
+        window.layer.precision = precision
+        return window
 
     def _run(self, is_plain: bool) -> Tensor:
         function = self.layer.plain if is_plain else self.layer
@@ -107,8 +114,8 @@ def measure_train(options: argparse.Namespace) -> List[Dict[str, Any]]:
 def measure_infer(options: argparse.Namespace) -> List[Dict[str, Any]]:
     """The recurrence of one layer without gradients."""
     window = Window(options)
-    contenders: Contenders = {"plain cell, float32": partial(window.infer, "float32", is_plain=True)}
-    contenders.update({f"ours, {name}": partial(window.infer, name) for name in PRECISIONS})
+    contenders: Contenders = {"plain cell, float32": partial(window.infer, is_plain=True)}
+    contenders.update({f"ours, {name}": window.in_precision(name).infer for name in PRECISIONS})
     outputs, times = warm_turns(contenders, options)
     results = rows(f"a layer without gradients, {describe(options)}", times)
     for result in results:
