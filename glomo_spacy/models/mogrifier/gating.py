@@ -93,6 +93,6 @@ def gate_gradients(
     """
     found, values = [], [inputs, hidden]
     for index, matrix in enumerate(matrices):
-        found.append(Factors(*matrix.gradients(d_gates[index], values[(index + 1) % 2])))
+        found.append(matrix.gradients(d_gates[index], values[(index + 1) % 2]))
         values[index % 2] = trace[index].scaled
     return found

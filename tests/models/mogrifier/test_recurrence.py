@@ -58,7 +58,7 @@ def make_case(layer: MogrifierLSTM, *, has_mask: bool = True) -> Given:
     n, width = layer.settings.hidden_width, layer.settings.input_width
     mask = like.new_tensor([[0.0, 2.0], [2.0, 0.0], [2.0, 2.0], [0.0, 0.0]]).repeat(1, n)[:, :n]
     shapes = (sum(SIZES), width), (BATCH, n), (BATCH, layer.settings.cell_width)
-    given = [torch.randn(shape, dtype=like.dtype).requires_grad_() for shape in shapes]
+    given = [torch.randn(shape, dtype=like.dtype).to(like.device).requires_grad_() for shape in shapes]
     return Given(given[0], given[1], given[2], mask if has_mask else None)
 
 
@@ -70,7 +70,8 @@ def call(layer: MogrifierLSTM, given: Given, *, is_plain: bool = False) -> Tuple
 def gradients(layer: MogrifierLSTM, given: Given, *, is_plain: bool = False) -> Tuple[Optional[Tensor], ...]:
     generator = torch.Generator().manual_seed(1)
     results = call(layer, given, is_plain=is_plain)
-    total = sum((result * torch.randn(result.shape, generator=generator)).sum() for result in results)
+    factors = [torch.randn(result.shape, generator=generator).to(result.device) for result in results]
+    total = sum((result * factor).sum() for result, factor in zip(results, factors))
     return torch.autograd.grad(total, (*given[:3], *layer.parameters()), allow_unused=True)  # type: ignore[arg-type]
 
 
@@ -135,6 +136,19 @@ def test_float32_is_near_the_plain_cell_with_either_library(options: Dict[str, A
         torch.testing.assert_close(call(layer, given), expected, rtol=0, atol=1e-6)
     for ours, plain in zip(gradients(layer, given), gradients(layer, given, is_plain=True), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", [{}, {"rank": 2}, {"rounds": 0}, ALL], ids=name_of)
+def test_a_graphics_processor_gives_the_same(options: Dict[str, Any]) -> None:
+    layer = make_layer(**options).double().cuda()
+    given = make_case(layer)
+    expected = call(layer, given, is_plain=True)
+    torch.testing.assert_close(call(layer, given), expected, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(call(layer, given), expected, rtol=0, atol=1e-12)
+    for ours, plain in zip(gradients(layer, given), gradients(layer, given, is_plain=True), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("rounds", [0, 5])
