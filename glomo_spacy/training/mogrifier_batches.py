@@ -37,13 +37,14 @@ class UnknownWords:
             self._first = max(int(_RARE * corpus.n_words), len(SPECIALS))
             unknown = counts[self._first : corpus.n_words]
         self._ends = np.cumsum(unknown)
+        self._n_running = int(unknown.sum())  # a given vocabulary may know every word and have none that is rare
         self._n_words, self._seed = n_words, seed
 
     def draw(self, step: int) -> Tensor:
-        """The words of a step: ids of types. Only seed and step decide. Shape: (n_words,)."""
-        if not len(self._ends):
+        """The words of a step: ids of types. Only seed and step decide. Shape: (n_words,), or (0,) without any."""
+        if not self._n_running:
             return torch.empty(0, dtype=torch.int64)
-        places = np.random.default_rng((_DRAWS, self._seed, step)).integers(self._ends[-1], size=self._n_words)
+        places = np.random.default_rng((_DRAWS, self._seed, step)).integers(self._n_running, size=self._n_words)
         return torch.from_numpy(self._first + np.searchsorted(self._ends, places, side="right"))
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from glomo_spacy.corpora import SentenceCorpus, TextStreams
+from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
 from glomo_spacy.corpora.text_streams import known_ids
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.training.loop import pretrain
@@ -75,6 +76,19 @@ def test_where_no_word_is_unknown_the_rarest_tenth_is_spelled(write_sentences, t
     drawn = torch.cat([UnknownWords(corpus, n_words=50, seed=1).draw(step) for step in range(10)])
     assert len(corpus.types) == corpus.n_words == 53
     assert set(drawn.tolist()) == set(range(47, 53))
+
+
+def test_where_a_given_vocabulary_leaves_nothing_to_spell_nothing_is_spelled(tiny_mogrifier, tmp_path):
+    (tmp_path / "text.txt").write_text("a b\n" * 30)
+    (tmp_path / "vocab.txt").write_text("\n".join(["<S>", "</S>", "<UNK>", "a", "b", *map(str, range(20))]))
+    settings = SentenceSettings(tokenized=True, dev_fraction=0.2)
+    prepare_sentences(
+        [str(tmp_path / "text.txt")], tmp_path / "corpus", settings=settings, vocab=tmp_path / "vocab.txt"
+    )
+    objective = build_objective(tiny_mogrifier(paths__corpus=str(tmp_path / "corpus")), seed=1)
+    batch = next(objective.batches)
+    assert batch[3].shape == (0,)
+    assert objective.loss(*batch).isfinite()
 
 
 def test_the_state_goes_from_window_to_window_and_starts_at_zero_in_each_epoch(tiny_mogrifier):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from glomo_spacy.training.optimizers import AdamWSettings, SGDSettings, set_factor
+from glomo_spacy.training.optimizers import AdamSettings, AdamWSettings, SGDSettings, set_factor
 
 
 @pytest.fixture
@@ -31,6 +31,16 @@ def test_a_pattern_scales_the_rate_of_its_parameters_and_biases_do_not_decay(mod
         "decoder.weight": (0.1, 0.5),
         "decoder.bias": (0.1, 0.0),
     }
+
+
+def test_adam_adds_its_penalty_to_the_gradient_and_without_momentum_steps_by_its_sign(model):
+    """The gradients are 0, so that nothing but the penalty moves; decoupled decay would take off a twentieth."""
+    optimizer = AdamSettings(0.1, 0.5, {}, 0.0, 0.999, 1e-8).build(model)
+    before = model["graph"].weight.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(model["graph"].weight.detach(), before - 0.1 * before.sign(), rtol=1e-4, atol=1e-5)
 
 
 def test_the_first_pattern_that_fits_counts(model):
