@@ -9,7 +9,7 @@ import typer
 
 from ..errors import Errors
 from ._app import Arg, Opt
-from .visualize import read_texts
+from .visualize import language_of, read_texts
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -38,7 +38,7 @@ def surprisal_cli(
     pipeline: Optional[str] = Opt(
         None, "--pipeline", "-p", help="Saved or installed spaCy pipeline with mogrifier_lm, in place of --pretrained"
     ),
-    lang: str = Opt("en", "--lang", "-l", help="Language of the tokeniser"),
+    lang: Optional[str] = Opt(None, "--lang", "-l", help="Language of the tokeniser. Default: the checkpoint's"),
     sentences: bool = Opt(
         True, "--sentences/--no-sentences", help="Let the model know where sentences end, by punctuation"
     ),
@@ -81,20 +81,21 @@ class Group:
     note: str = ""
 
 
-def surprisal_pipeline(pretrained: str = PRETRAINED, *, lang: str = "en", sentences: bool = True) -> "Language":
+def surprisal_pipeline(
+    pretrained: str = PRETRAINED, *, lang: Optional[str] = None, sentences: bool = True
+) -> "Language":
     """A blank pipeline with `mogrifier_lm`.
 
     pretrained (str): Packaged name or checkpoint directory.
-    lang (str): Language of the tokeniser.
+    lang (Optional[str]): Language of the tokeniser. None: that of the checkpoint.
     sentences (bool): Find sentences by punctuation first. Models that read sentences expect an end after each.
     RETURNS (Language): The pipeline.
     RAISES: G008 (ValueError) if spaCy has no such language; G122 (FileNotFoundError) if there is no such checkpoint.
     """
-    from ..architectures.pretrained import find_pretrained
     from ..corpora.tokenizing import blank_pipeline
 
-    find_pretrained(pretrained)  # now, not at the first text
-    nlp = blank_pipeline(lang)
+    of_checkpoint = language_of(pretrained)  # asked in any case: a missing one is an error now, not at the first text
+    nlp = blank_pipeline(lang or of_checkpoint)
     if sentences:
         nlp.add_pipe("sentencizer")
     nlp.add_pipe("mogrifier_lm", config={"pretrained": pretrained})

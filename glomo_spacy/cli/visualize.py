@@ -113,17 +113,24 @@ def graph_pipeline(*, pretrained: str = PRETRAINED, lang: Optional[str] = None) 
     RAISES: G122 (FileNotFoundError) if there is no such checkpoint.
     """
     import spacy
+
+    nlp = spacy.blank(lang or language_of(pretrained))
+    model = {"@architectures": "glomo_spacy.GlomoGraph.v1", "pretrained": pretrained}
+    nlp.add_pipe("glomo_graph", config={"model": model, "keep": "all", "top_k": None})
+    return nlp
+
+
+def language_of(pretrained: str) -> str:
+    """The language whose tokeniser made the words that a checkpoint was trained on; English if it does not say.
+
+    RAISES: G122 (FileNotFoundError) if there is no such checkpoint.
+    """
     from confection import Config
 
     from ..architectures.pretrained import find_pretrained
 
-    if lang is None:
-        config = find_pretrained(pretrained) / "config.cfg"
-        lang = Config().from_disk(config).get("indexer", {}).get("lang", "en") if config.is_file() else "en"
-    nlp = spacy.blank(str(lang))
-    model = {"@architectures": "glomo_spacy.GlomoGraph.v1", "pretrained": pretrained}
-    nlp.add_pipe("glomo_graph", config={"model": model, "keep": "all", "top_k": None})
-    return nlp
+    config = find_pretrained(pretrained) / "config.cfg"
+    return str(Config().from_disk(config).get("indexer", {}).get("lang", "en")) if config.is_file() else "en"
 
 
 def read_texts(text: str) -> List[str]:

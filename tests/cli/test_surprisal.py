@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from glomo_spacy.architectures.pretrained import packaged_names
 from glomo_spacy.cli import app
 from glomo_spacy.cli.surprisal import Group, make_passages, make_reading, read_pairs, surprisal_pipeline
+from glomo_spacy.cli.visualize import language_of
 
 TEXT = "The dog sees a Zyx. A cat hears  the\ndog."
 HEAD = "name\tword\tlabel\tsentence\tnote\n"
@@ -95,6 +96,15 @@ def test_the_likeliest_words_of_a_place_are_those_of_its_prefix(mogrifier_checkp
 def test_long_texts_show_no_likelier_words(mogrifier_checkpoint: str) -> None:
     nlp = surprisal_pipeline(mogrifier_checkpoint)
     assert make_reading(nlp("dog " * 101), nlp, n_expected=3).expected == ()
+
+
+def test_the_tokeniser_is_that_of_the_checkpoint_unless_another_is_named(
+    tmp_path: Path, mogrifier_checkpoint: str
+) -> None:
+    (tmp_path / "config.cfg").write_text('[indexer]\nlang = "de"\n', encoding="utf8")
+    assert language_of(str(tmp_path)) == "de"
+    assert surprisal_pipeline(mogrifier_checkpoint).lang == "en"
+    assert surprisal_pipeline(mogrifier_checkpoint, lang="fr").lang == "fr"
 
 
 def test_without_sentences_no_end_is_read(mogrifier_checkpoint: str) -> None:
