@@ -182,7 +182,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_whole_shards_only(tmp_path: Path, 
         assert process.poll() is None, process.stderr.read().decode()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"Finished shards are kept" in errors
     assert not list(output.glob(".*"))
