@@ -20,10 +20,8 @@ ALL = {"layer_norm": True, "cell_clip": 0.5, "proj_width": 3, "proj_clip": 0.3}
 OPTIONS: List[Dict[str, Any]] = [
     *({"rounds": rounds} for rounds in range(7)),
     *({"rounds": rounds, "rank": 2} for rounds in range(1, 7)),
-    {"input_gate": "tied"},
-    {"input_gate": "free"},
-    {"gate_bias": False},
-    {"gate_bias": False, "rank": 1},
+    *({"input_gate": kind} for kind in ("tied", "free")),
+    *({"gate_bias": False, "rank": rank} for rank in (None, 1)),
     *({name: value} for name, value in ALL.items()),
     {"rounds": 0, **ALL},
     {"rounds": 0, "layer_norm": True, "input_gate": "tied"},
