@@ -145,7 +145,7 @@ class TextStreams:
             raise ValueError(Errors.G908.format(name="batch_size", expected=expected, value=batch_size))
         self.corpus = corpus
         self.batch_size, self.unroll, self.vary, self.seed = batch_size, unroll, vary, seed
-        self.length_factor = 1.0  # of the last window: its share of `unroll`
+        self.length_factor = 1.0  # the last window's share of `unroll`, where lengths vary
         share = batch_size // world_size
         self._columns = range(rank * share, (rank + 1) * share)
         self._text = RunningText(corpus)
