@@ -1,8 +1,6 @@
 """Windows for training and evaluation."""
 
 import json
-import subprocess
-import sys
 from itertools import accumulate, chain, count, islice, pairwise
 
 import pytest
@@ -179,8 +177,3 @@ def test_evaluation_pads_at_the_right(make_corpus):
 def test_evaluation_leaves_no_gaps_between_windows(make_corpus):
     with pytest.raises(ValueError, match=r"^\[G908\] shift must be at most bptt = 4, but is 5"):
         EvalWindows(make_corpus([9]), batch_size=1, bptt=4, shift=5)
-
-
-def test_windows_need_no_spacy():
-    code = "import sys, glomo_spacy.corpora.bptt; sys.exit('spacy' in sys.modules or 'thinc' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)

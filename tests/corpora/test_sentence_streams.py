@@ -1,8 +1,6 @@
 """Windows of sentences in both reading directions."""
 
 import json
-import subprocess
-import sys
 from itertools import count, islice
 
 import pytest
@@ -197,13 +195,3 @@ def test_a_very_long_sentence_is_read_whole(make_sentences):
     corpus = make_sentences([5000])
     batches = _take(SentenceStreams(corpus, batch_size=1, unroll=1000), 6)
     assert _row(batches, 0, 0)[:5001] == [BEGIN, *range(3, 5003)]
-
-
-def test_streams_need_no_spacy(make_sentences):
-    corpus = make_sentences(LENGTHS)
-    program = (
-        "import sys; from glomo_spacy.corpora import EvalStreams, SentenceCorpus, SentenceStreams; "
-        f"next(SentenceStreams(SentenceCorpus({str(corpus.directory)!r}), batch_size=2)); "
-        "sys.exit('spacy' in sys.modules or 'thinc' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -213,8 +213,9 @@ def test_more_columns_than_words_are_refused(make_text):
 def test_streams_need_no_spacy(make_text):
     corpus = make_text()
     program = (
-        "import sys; from glomo_spacy.corpora import EvalTextStreams, SentenceCorpus, TextStreams; "
-        f"next(TextStreams(SentenceCorpus({str(corpus.directory)!r}), batch_size=2)); "
+        "import sys; from glomo_spacy.corpora import SentenceCorpus, SentenceStreams, TextStreams; "
+        f"corpus = SentenceCorpus({str(corpus.directory)!r}); "
+        "next(TextStreams(corpus, batch_size=2)); next(SentenceStreams(corpus, batch_size=2)); "
         "sys.exit('spacy' in sys.modules or 'thinc' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
