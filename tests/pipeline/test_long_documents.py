@@ -71,7 +71,7 @@ def test_vectors_of_100_000_tokens_take_bounded_memory(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux's /proc")
 def test_surprisal_of_100_000_tokens_takes_bounded_memory(tmp_path: Path) -> None:
     words = ["<S>", "</S>", "<UNK>", *map(str, range(1997))]
-    model = LanguageModel(MogrifierConfig(vocab_size=len(words), embedding_width=64, hidden_width=64, rank=8))
+    model = LanguageModel(MogrifierConfig(vocab_size=len(words), embedding_width=64, hidden_width=64, rounds=1))
     save_checkpoint(tmp_path / "lm", model, indexer=VocabularyIndexer(words).config, vocab=words, meta={})
     found = measured("mogrifier_lm", pretrained=str(tmp_path / "lm"))
     assert found["said"] == 100_000
