@@ -24,7 +24,7 @@ TINY = {
     "name": "tiny",
     "n_process": 1,
     "dynamic_tokens": 100,
-    "lstm_width": 17,
+    "lstm_hidden_width": 17,
 }
 
 
