@@ -5,7 +5,7 @@ Lists of like length are read together. One that is longer than a window is read
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from torch import Tensor
 from ...errors import Errors
 from ...indexers import UNKNOWN, VocabularyIndexer
 from .lstm import State
-
-if TYPE_CHECKING:
-    from .language_model import LanguageModel
+from .network import WordNetwork
 
 BATCH_TOKENS = 2048  # places computed together at most
 WINDOW = 256  # words of a row read at once, where a state is carried on
@@ -60,7 +58,7 @@ class Window(NamedTuple):
 
 
 def annotate(
-    model: "LanguageModel", token_lists: TokenLists, *, has_scores: bool = True, has_states: bool = True
+    model: WordNetwork, token_lists: TokenLists, *, has_scores: bool = True, has_states: bool = True
 ) -> List[Annotation]:
     """Read lists in evaluation mode and without gradient; arguments as for `LanguageModel.score`.
 
@@ -88,7 +86,7 @@ def annotate(
     return found
 
 
-def state_tensors(model: "LanguageModel", token_lists: TokenLists, *, keep_graph: bool) -> List[Tensor]:
+def state_tensors(model: WordNetwork, token_lists: TokenLists, *, keep_graph: bool) -> List[Tensor]:
     """See `LanguageModel.state_tensors`."""
     rows = [_ids(model, tokens) for tokens in token_lists]
     parts: List[List[Tensor]] = [[] for _ in rows]
@@ -101,7 +99,7 @@ def state_tensors(model: "LanguageModel", token_lists: TokenLists, *, keep_graph
     return [torch.cat([empty, *each]) for each in parts]
 
 
-def candidates(model: "LanguageModel", prefix_tokens: Sequence[str], n: int) -> List[Tuple[str, float]]:
+def candidates(model: WordNetwork, prefix_tokens: Sequence[str], n: int) -> List[Tuple[str, float]]:
     """See `LanguageModel.candidates`."""
     row = _ids(model, prefix_tokens)
     with _evaluating(model):
@@ -130,7 +128,7 @@ def plan_batches(lengths: Sequence[int], window: int) -> List[List[int]]:
 
 
 @contextmanager
-def _evaluating(model: "LanguageModel") -> Iterator[None]:
+def _evaluating(model: WordNetwork) -> Iterator[None]:
     """Without dropout and gradient. A model that is not in training is not touched, as other threads may use it."""
     was_training = model.training
     if was_training:
@@ -143,7 +141,7 @@ def _evaluating(model: "LanguageModel") -> Iterator[None]:
             model.train()
 
 
-def _windows(model: "LanguageModel", rows: Sequence[Ids], *, has_end: bool) -> Iterator[Window]:
+def _windows(model: WordNetwork, rows: Sequence[Ids], *, has_end: bool) -> Iterator[Window]:
     """Every row after one `</S>`, part by part.
 
     has_end (bool): Rows without words are wanted too, as their end has a score.
@@ -173,7 +171,7 @@ def _pad(parts: Sequence[Ids]) -> Tuple[Ids, npt.NDArray[np.bool_]]:
     return ids, mask
 
 
-def _put_scores(model: "LanguageModel", window: Window, targets: Sequence[Ids], found: List[Annotation]) -> None:
+def _put_scores(model: WordNetwork, window: Window, targets: Sequence[Ids], found: List[Annotation]) -> None:
     """targets (Sequence[Ids]): What follows each word of each list."""
     begin, lengths = window.begin, window.mask.sum(1).tolist()
     parts = [targets[number][begin : begin + length] for number, length in zip(window.numbers, lengths)]
@@ -191,7 +189,7 @@ def _put_states(window: Window, found: List[Annotation]) -> None:
         found[number].states[window.begin + first - 1 : window.begin + n_real - 1] = row[first:n_real]
 
 
-def _add_spellings(model: "LanguageModel", token_lists: TokenLists, found: List[Annotation]) -> None:
+def _add_spellings(model: WordNetwork, token_lists: TokenLists, found: List[Annotation]) -> None:
     """An unknown word costs its spelling too."""
     if model.spelling is None:
         return
@@ -207,7 +205,7 @@ def _add_spellings(model: "LanguageModel", token_lists: TokenLists, found: List[
         found[number].scores[place] += bits[word]
 
 
-def _ids(model: "LanguageModel", tokens: Sequence[str]) -> Ids:
+def _ids(model: WordNetwork, tokens: Sequence[str]) -> Ids:
     """Word ids. `<S>`, which no text has, is an unknown word."""
     indexer = _indexer(model)
     if isinstance(tokens, str) or not all(isinstance(token, str) for token in tokens):
@@ -217,7 +215,7 @@ def _ids(model: "LanguageModel", tokens: Sequence[str]) -> Ids:
     return ids
 
 
-def _indexer(model: "LanguageModel") -> VocabularyIndexer:
+def _indexer(model: WordNetwork) -> VocabularyIndexer:
     if model.indexer is None:
         raise ValueError(Errors.G184)
     return model.indexer
