@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..embedder import Embedder
 
 _PATIENCE = 0.2  # seconds between looks at whether all processes are alive
+_TIME_TO_END = 2.0  # seconds a process has to remove its unfinished file before it is asked again
 
 
 def make_shards(
@@ -49,10 +50,7 @@ def make_shards(
             worker.start()
         _listen(workers, messages, progress)
     finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
+        _end(workers)
 
 
 def _make_all(
@@ -93,6 +91,15 @@ def _listen(workers: Sequence[Any], messages: Any, progress: Callable[[int], Any
         if isinstance(message, Exception):
             raise message
         progress(message)
+
+
+def _end(workers: Sequence[Any]) -> None:
+    """End processes and wait for it. One asked within a library's callback, which swallows the exit, is asked again."""
+    while any(worker.is_alive() for worker in workers):
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(_TIME_TO_END)
 
 
 @contextmanager

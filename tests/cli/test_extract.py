@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -176,13 +177,17 @@ def test_ctrl_c_ends_all_processes_and_leaves_whole_shards_only(tmp_path: Path, 
     text.write_text("\n".join(["The cats sat on the mat ."] * 60_000), encoding="utf8")
     command = [sys.executable, "-m", "glomo_spacy", "extract", text, output, "-m", elmo_checkpoint, "-p", "2"]
     process = subprocess.Popen(
-        [*map(str, command), "--shard-tokens", "4000"], stderr=subprocess.PIPE, start_new_session=True
+        [*map(str, command), "--shard-tokens", "4000"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # What runs in the background of a shell has Ctrl-C switched off, and so have its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while not list(output.glob("*.done")):
         assert process.poll() is None, process.stderr.read().decode()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
     assert b"Finished shards are kept" in errors
     assert not list(output.glob(".*"))
