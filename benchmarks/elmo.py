@@ -141,14 +141,14 @@ def elmo_pipeline(options: argparse.Namespace) -> spacy.language.Language:
 
 def transformer_pipeline(folder: Path, texts: Sequence[str]) -> spacy.language.Language:
     """DistilBERT's size with random weights, and word pieces from the text: nearly one per word."""
-    from transformers import BertTokenizerFast, DistilBertConfig, DistilBertModel
+    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
     words = Counter(token.lower_ for doc in spacy.blank("en").pipe(texts) for token in doc if not token.is_space)
     letters = sorted({letter for word in words for letter in word})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
     pieces += [word for word, _ in words.most_common(30_522 - len(pieces)) if len(word) > 1]
     (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf8")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    DistilBertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     DistilBertModel(DistilBertConfig(vocab_size=30_522)).save_pretrained(folder)
     nlp = spacy.blank("en")
     nlp.add_pipe("transformer", config={"model": {"name": str(folder)}})
