@@ -71,6 +71,22 @@ class Errors(metaclass=_WithCodes):
     G063 = "What the language model said belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were merged or split after mogrifier_lm ran. Place mogrifier_lm after the component that retokenizes."
     G064 = "candidates and rescore take Docs, and texts where the component knows a tokeniser, as in a pipeline; got {found!r}."
 
+    G065 = "{path} is not a SQuAD file: {reason}. Expected JSON as the official train-v1.1.json, possibly packed as .gz."
+    G066 = "{path} is not whole: {place} must be {expected}, but is {found}. Copy or make the file again."
+    G067 = "{path} lists the question id {id!r} twice. Give every question an id of its own; predictions are named by it."
+    G068 = "{path}: the {part} of {place} is empty. Write it out, or leave the entry out."
+    G069 = "{path}: question {id!r} has no answer, as in SQuAD 2.0. Leave such questions out with --answerable-only (answerable_only = true)."
+    G070 = "{path}: the answer {text!r} to question {id!r} does not stand in its context. Answers are copies of a part of the context."
+    G071 = "{path} holds no question{hint}."
+    G072 = "{path} holds no predictions: {reason}. Expected a JSON object of answer texts by question id, possibly packed as .gz."
+    G073 = "{path}, line {line}: expected a word and {expected} numbers, but found {found}. The file is damaged, or its vectors are of several widths; copy it again."
+    G074 = "{path} holds no word vectors. Give a directory made by `spacy init vectors`, or a text file of one word and its numbers per line."
+    G075 = "{path} has no vector for any word of the questions and contexts. Give vectors of the language {lang!r}."
+    G076 = "A window of {size} tokens with a stride of {stride} would leave tokens out. Choose a stride from 1 to the size."
+    G077 = "fraction must be above 0 and at most 1, and limit at least 0, but they are {fraction} and {limit}."
+
+    G090 = "A question must be a text with at least one word, but is {question!r}. Set doc._.question to a question, or to None."
+
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "
         "merged or split after glomo_graph ran. Place glomo_graph after the component that retokenizes."
@@ -273,6 +289,11 @@ class Errors(metaclass=_WithCodes):
     G943 = "There is nothing to show: give at least one passage, each with at least one reading."
     G944 = "Line {line} of {path} is no sentence to compare. Lines hold {columns}, with tabs between; the first names them, and only the note may be left out."
     G945 = "The pipeline has no mogrifier_lm, but: {components}. Add it with nlp.add_pipe, or leave --pipeline out."
+    G950 = "An answer's explanation needs {name} for its words ({expected}), but has {found}."
+    G951 = "The answer from word {start} up to {end} does not stand in a text of {n_words} words. Count words from 0; the end is the first word after the answer."
+    G952 = "There is nothing to show: give at least one explanation."
+    G953 = "{name} must be probabilities or shares from 0 to 1, but hold {value}."
+    G954 = "Weights of the graph {label!r} must be finite and 0 or more."
 
 
 class Warnings(metaclass=_WithCodes):

@@ -24,11 +24,15 @@ IS_LM_UNKNOWN = "is_lm_unknown"
 END_SURPRISAL = "end_surprisal"
 PERPLEXITY = "perplexity"
 MOGRIFIER_STATES = "mogrifier_states"
+QUESTION = "question"
+ANSWER_SCORE = "answer_score"
+ANSWERS = "answers"  # the group in doc.spans
 
 # The form spaCy gives its own keys: copies of a part of the Doc then leave these behind instead of misplacing them.
 _GRAPH_KEY: Any = ("._.", GLOMO_GRAPH, None, None)
 _LAYERS_KEY: Any = ("._.", ELMO_LAYERS, None, None)
 _SURPRISAL_KEY: Any = ("._.", SURPRISAL, None, None)
+_QUESTION_KEY: Any = ("._.", QUESTION, None, None)
 
 
 def install_extensions() -> None:
@@ -41,6 +45,8 @@ def install_extensions() -> None:
     Span.set_extension(END_SURPRISAL, getter=get_end_surprisal, force=True)
     Doc.set_extension(PERPLEXITY, getter=get_perplexity, force=True)
     Doc.set_extension(MOGRIFIER_STATES, getter=get_states, force=True)
+    Doc.set_extension(QUESTION, getter=get_question, setter=set_question, force=True)
+    Span.set_extension(ANSWER_SCORE, getter=get_answer_score, force=True)
 
 
 def set_graph(doc: Doc, graph: Optional[RelationalGraph]) -> None:
@@ -183,6 +189,36 @@ def get_states(doc: Doc) -> Optional[npt.NDArray[np.float32]]:
     stored = _said_of(doc)
     states: Optional[npt.NDArray[np.float32]] = None if stored is None else stored["states"]
     return states
+
+
+def set_question(doc: Doc, question: Optional[str]) -> None:
+    """Store what is asked about a Doc: `doc._.question = question`; None removes it.
+
+    RAISES: ValueError G090 for anything but a text with words.
+    """
+    if question is None:
+        doc.user_data.pop(_QUESTION_KEY, None)
+        return
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError(Errors.G090.format(question=question))
+    doc.user_data[_QUESTION_KEY] = question
+
+
+def get_question(doc: Doc) -> Optional[str]:
+    """What is asked about a Doc: `doc._.question`; None if nothing is."""
+    question: Optional[str] = doc.user_data.get(_QUESTION_KEY)
+    return question
+
+
+def get_answer_score(span: Span) -> Optional[float]:
+    """The probability of a span to be the answer, as extractive_qa found it: `span._.answer_score`.
+
+    RETURNS (Optional[float]): 0-1; None for a span that is not in `doc.spans["answers"]`.
+    """
+    answers = span.doc.spans.get(ANSWERS, ())
+    scores = getattr(answers, "attrs", {}).get("scores", ())
+    places = (score for answer, score in zip(answers, scores) if (answer.start, answer.end) == (span.start, span.end))
+    return next(places, None)
 
 
 def _said_of(part: Union[Doc, Span, Token]) -> Optional[Dict[str, Any]]:
