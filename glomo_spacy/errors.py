@@ -71,9 +71,13 @@ class Errors(metaclass=_WithCodes):
     G063 = "What the language model said belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were merged or split after mogrifier_lm ran. Place mogrifier_lm after the component that retokenizes."
     G064 = "candidates and rescore take Docs, and texts where the component knows a tokeniser, as in a pipeline; got {found!r}."
 
-    G065 = "{path} is not a SQuAD file: {reason}. Expected JSON as the official train-v1.1.json, possibly packed as .gz."
+    G065 = (
+        "{path} is not a SQuAD file: {reason}. Expected JSON as the official train-v1.1.json, possibly packed as .gz."
+    )
     G066 = "{path} is not whole: {place} must be {expected}, but is {found}. Copy or make the file again."
-    G067 = "{path} lists the question id {id!r} twice. Give every question an id of its own; predictions are named by it."
+    G067 = (
+        "{path} lists the question id {id!r} twice. Give every question an id of its own; predictions are named by it."
+    )
     G068 = "{path}: the {part} of {place} is empty. Write it out, or leave the entry out."
     G069 = "{path}: question {id!r} has no answer, as in SQuAD 2.0. Leave such questions out with --answerable-only (answerable_only = true)."
     G070 = "{path}: the answer {text!r} to question {id!r} does not stand in its context. Answers are copies of a part of the context."

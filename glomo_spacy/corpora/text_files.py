@@ -141,11 +141,12 @@ def _json_lines(stream: IO[str], *, path: Path) -> Iterator[Tuple[str, bool]]:
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[IO[str]]:
-    with _open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n") as text:
+    with open_packed(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n") as text:
         yield text
 
 
-def _open_bytes(path: Path) -> IO[bytes]:
+def open_packed(path: Path) -> IO[bytes]:
+    """Open a file that may be packed (.gz .xz .bz2) for reading its unpacked bytes."""
     opener: Any = _OPENERS.get(path.suffix, open)
     return opener(path, "rb")
 
@@ -155,7 +156,7 @@ def _check(path: Path) -> Tuple[TextFile, bool]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset, has_text = 0, False
     try:
-        with _open_bytes(path) as stream:
+        with open_packed(path) as stream:
             while block := stream.read(_BLOCK):
                 if (place := block.find(b"\0")) >= 0:
                     raise ValueError(Errors.G006.format(path=path, offset=offset + place, reason="a NUL byte"))
