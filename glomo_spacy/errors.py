@@ -84,8 +84,8 @@ class Errors(metaclass=_WithCodes):
     G071 = "{path} holds no question{hint}."
     G072 = "{path} holds no predictions: {reason}. Expected a JSON object of answer texts by question id, possibly packed as .gz."
     G073 = "{path}, line {line}: expected a word and {expected} numbers, but found {found}. The file is damaged, or its vectors are of several widths; copy it again."
-    G074 = "{path} holds no word vectors. Give a directory made by `spacy init vectors`, or a text file of one word and its numbers per line."
-    G075 = "{path} has no vector for any word of the questions and contexts. Give vectors of the language {lang!r}."
+    G074 = "{path} holds no word vectors: {reason}. Give a directory made by `spacy init vectors`, or a text file of one word and its numbers per line."
+    G075 = "{path} has no vector for any word of the questions and contexts. Give vectors of their language."
     G076 = "A window of {size} tokens with a stride of {stride} would leave tokens out. Choose a stride from 1 to the size."
     G077 = "fraction must be above 0 and at most 1, and limit at least 0, but they are {fraction} and {limit}."
 
@@ -177,6 +177,10 @@ class Errors(metaclass=_WithCodes):
     G185 = "An indexer of kind {found!r} does not fit a language model, which reads whole words. Give one of kind 'vocabulary'."
     G187 = "Negatives need one full soft-max, but the model has softmax = {softmax!r} and n_softmaxes = {n_softmaxes}. Set n_negatives to null, or the model's soft-max to one full one."
     G186 = "temperature must be above 0, but is {found!r}. 1 leaves the probabilities as they are."
+
+    G190 = "A reader must read words: set n_words (static vectors), elmo_layers and elmo_width (a biLM) or feature_width (features from outside)."
+    G191 = 'attention = "square" is for readers without graphs or with graphs over words, but graph is "states". Set attention = "softmax".'
+    G192 = "The reader's config asks for more than the {side} side has. Missing: {missing}."
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."

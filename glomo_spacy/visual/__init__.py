@@ -1,5 +1,6 @@
-"""Graphs, words in context and surprisal as pages, pictures and tables. Arrays in, files out: no Doc, no torch."""
+"""Graphs, words in context, surprisal, answers: pages, pictures and tables. Arrays in, files out: no Doc, no torch."""
 
+from .answer_page import Answer, AnswerExplanation, AnswerGraph, candidate_names, render_answer_page
 from .graph_data import Edges, GraphName, WordGraphs, edges_from_dense
 from .map_page import render_map
 from .map_picture import draw_maps
@@ -10,6 +11,9 @@ from .token_map import PlacedMap, TokenMap, place_map
 from .token_rows import TokenRows, collect_rows
 
 __all__ = [
+    "Answer",
+    "AnswerExplanation",
+    "AnswerGraph",
     "Edges",
     "GraphName",
     "Passage",
@@ -18,11 +22,13 @@ __all__ = [
     "TokenMap",
     "TokenRows",
     "WordGraphs",
+    "candidate_names",
     "collect_rows",
     "draw_maps",
     "edges_from_dense",
     "graph_names",
     "place_map",
+    "render_answer_page",
     "render_graph",
     "render_map",
     "render_page",

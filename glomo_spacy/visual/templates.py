@@ -38,6 +38,7 @@ MAP_PAGE = Page(
     styles=("base.css", "map.css"),
     scripts=("base.js", "points.js", "neighbours.js", "map.js"),
 )
+ANSWER_PAGE = Page("answer.html", styles=("base.css", "answer.css"), scripts=("base.js", "answer_data.js", "answer.js"))
 SURPRISAL_PAGE = Page("surprisal.html", styles=("base.css", "surprisal.css"), scripts=("base.js", "surprisal.js"))
 
 
