@@ -148,6 +148,7 @@ class Errors(metaclass=_WithCodes):
     G108 = "The indexer has {found} {units}, but the model's table has {expected}. Use the indexer the model was trained with."
     G109 = "state = {state!r} is not known. Choose one of: {options}."
     G110 = "There are {found} weights for {expected} layers. Give one per layer, the token vectors first."
+    G112 = "fusion = {fusion!r} mixes products across layers, but candidates = {candidates!r}. Leave candidates out, or choose fusion = 'gate'."
     G111 = "An indexer of kind {found!r} does not fit a biLM whose token_encoder is {encoder!r}: give one of kind {kind!r}."
 
     G160 = (
@@ -274,6 +275,13 @@ class Errors(metaclass=_WithCodes):
         "more text, or lower it."
     )
     G331 = "pretraining.average_decay and [pretraining.average] are two kinds of average. Set the first to null, or leave out the other."
+    G350 = "This reader needs a frozen model, but {name} is null. Name the packaged model or checkpoint directory it was trained with."
+    G351 = "{name} = {value!r} is another model than the one this reader was trained with: found {found}, expected {expected}. Give that one, or train again."
+    G352 = "corpora.batch_size is {batch_size}, but {path} has only {found} questions with an answer to train on{share}. Prepare more, or lower it."
+    G353 = "{path} has no word vectors. Prepare it with --vectors, or set pretraining.objective.word_vectors to false and read words by a biLM ([model] elmo_source)."
+    G354 = "{name} reads nothing without {needed}. Set {needed}, or {name} to null."
+    G355 = "{path} has no vectors of a text with {n_tokens} tokens that begins with {text!r}. Extract them again from the same corpus and with the same corpora.max_context and corpora.stride."
+    G356 = "{path} was extracted from other weights ({found}) than those of {source} ({expected}). Extract it again, or name the other model."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

@@ -18,8 +18,7 @@ from torch.autograd.graph import increment_version
 from ..errors import Errors
 from ..indexers import WordIndexer
 from ..models.checkpoint import Checkpoint, build_model, checkpoint_from_bytes, checkpoint_to_bytes, read_checkpoint
-
-PACKAGED = Path(__file__).parent.parent / "weights"
+from ..models.packaged import PACKAGED, find_weights
 
 
 class PretrainedNetwork(nn.Module):
@@ -144,12 +143,7 @@ def find_pretrained(pretrained: Optional[str]) -> Path:
 
     RAISES: ValueError G121 for None; FileNotFoundError G122 if there is no such directory.
     """
-    if pretrained is None:
-        raise ValueError(Errors.G121)
-    for path in (PACKAGED / pretrained, Path(pretrained)):
-        if path.is_dir():
-            return path
-    raise FileNotFoundError(Errors.G122.format(value=pretrained))
+    return find_weights(pretrained, packaged=PACKAGED)
 
 
 def packaged_names() -> List[str]:

@@ -14,10 +14,11 @@ class Progress:
     tokens (int): Tokens in all windows seen, over all processes.
     epoch (float): Passes over the training text.
     seconds (float): Time in training steps, earlier sessions included, evaluation and saving not.
-    best_loss (Optional[float]): Lowest held-out loss; None before the first evaluation.
+    best_loss (Optional[float]): Held-out loss of the best evaluation; None before the first one.
     best_step (int): The step it was measured at.
     evaluated_step (int): The step of the last evaluation.
     n_worse (int): Evaluations since the best one.
+    best_score (Optional[float]): Score of the best evaluation, if the objective has one; else the loss tells the best.
     """
 
     step: int = 0
@@ -28,16 +29,24 @@ class Progress:
     best_step: int = 0
     evaluated_step: int = 0
     n_worse: int = 0
+    best_score: Optional[float] = None
 
     def has_stalled(self, patience: Optional[int]) -> bool:
         """Whether so many evaluations in a row were no best ones; None: no number is too many."""
         return patience is not None and self.n_worse >= patience
 
-    def note(self, loss: float) -> bool:
-        """Take in the held-out loss of this step; tells whether it is the best so far."""
-        is_best = self.best_loss is None or loss < self.best_loss
+    def note(self, loss: float, score: Optional[float] = None) -> bool:
+        """Take in the held-out loss of this step; tells whether it is the best so far.
+
+        loss (float): Lower is better, where there is no score.
+        score (Optional[float]): Higher is better; None: the objective has none.
+        """
+        if score is not None:
+            is_best = self.best_score is None or score > self.best_score
+        else:
+            is_best = self.best_loss is None or loss < self.best_loss
         if is_best:
-            self.best_loss, self.best_step = loss, self.step
+            self.best_loss, self.best_score, self.best_step = loss, score, self.step
         self.n_worse = 0 if is_best else self.n_worse + 1
         self.evaluated_step = self.step
         return is_best

@@ -9,10 +9,10 @@ from ..errors import Errors
 from ..files import atomic_write
 
 LOG = "log.jsonl"
-_ROW = "{tokens:>8} {epoch:>6} {rate:>9} {train:>7} {held_out:>8} {perplexity:>10} {speed:>8} {left:>8} {note}"
+_ROW = "{tokens:>8} {epoch:>6} {rate:>9} {train:>7} {held_out:>8} {shown:>10} {speed:>8} {left:>8} {note}"
 _HEADER = {
     "tokens": "tokens", "epoch": "epoch", "rate": "rate", "train": "train", "held_out": "held-out",
-    "perplexity": "perplexity", "speed": "tokens/s", "left": "ETA", "note": "",
+    "speed": "tokens/s", "left": "ETA", "note": "",
 }  # fmt: skip
 _REDRAW_SECONDS = 0.2
 
@@ -58,15 +58,18 @@ class RunLog:
                 if isinstance(value, (int, float)):
                     self._board.add_scalar(f"{event}/{name}", value, step)
 
-    def row(self, values: Dict[str, Any], *, seconds_left: Optional[float], note: str = "") -> None:
+    def row(
+        self, values: Dict[str, Any], *, shown: str = "perplexity", seconds_left: Optional[float], note: str = ""
+    ) -> None:
         """Write an evaluation as one line of the table.
 
-        values (Dict[str, Any]): tokens, epoch, learn_rate, train_loss, loss, perplexity, tokens_per_second.
+        values (Dict[str, Any]): tokens, epoch, learn_rate, train_loss, loss, tokens_per_second, and what `shown` names.
+        shown (str): The measure beside the loss.
         seconds_left (Optional[float]): Estimate until the budget is used.
         note (str): At the end of the line, e.g. "best".
         """
         if not self._has_header:
-            self.say(_ROW.format(**_HEADER).rstrip())
+            self.say(_ROW.format(**_HEADER, shown=shown).rstrip())
             self._has_header = True
         cells = {
             "tokens": _short(values["tokens"]),
@@ -74,7 +77,7 @@ class RunLog:
             "rate": f"{values['learn_rate']:.3g}",
             "train": f"{values['train_loss']:.3f}",
             "held_out": f"{values['loss']:.4f}",
-            "perplexity": f"{values['perplexity']:.1f}",
+            "shown": f"{values[shown]:.1f}",
             "speed": _short(values["tokens_per_second"]),
             "left": _duration(seconds_left),
             "note": note,

@@ -223,7 +223,7 @@ class Run:
         with self.average.in_place():
             measures = self.objective.evaluate(self.fabric.device)
             self._check_loss(measures["loss"])
-            is_best = progress.note(measures["loss"])
+            is_best = progress.note(measures["loss"], self.objective.score(measures))
             self.schedule.after_evaluation(improved=is_best)
             row = {
                 "learn_rate": self._learn_rate,
@@ -242,8 +242,8 @@ class Run:
         self._clock.start(self.progress)
 
     def _report(self, row: Dict[str, Any], *, note: str) -> None:
-        warning = self.objective.warnings(row)
-        self.log.row(row, seconds_left=self.budget.seconds_left(self.progress), note=note)
+        warning, left = self.objective.warnings(row), self.budget.seconds_left(self.progress)
+        self.log.row(row, shown=self.objective.shown, seconds_left=left, note=note)
         self.log.record("evaluation", **row)
         if warning:
             self.log.say(warning)

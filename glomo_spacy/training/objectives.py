@@ -19,6 +19,7 @@ OBJECTIVES: Dict[str, Tuple[str, str]] = {
     "glomo": (".glomo", "GlomoObjective"),
     "elmo": (".elmo", "ElmoObjective"),
     "mogrifier": (".mogrifier", "MogrifierObjective"),
+    "reader": (".reader", "ReaderObjective"),
 }
 
 
@@ -84,6 +85,7 @@ class Objective(ABC):
     indexer: Dict[str, Any]
     corpus_record: Dict[str, Any]  # how the text was prepared, for meta.json
     provenance: str  # what the text is and its licence, in the user's words
+    shown: ClassVar[str] = "perplexity"  # the measure that the table shows beside the loss
     worst_loss: float = sys.float_info.max  # a run whose loss is above it has come apart, and is stopped
 
     @abstractmethod
@@ -91,7 +93,11 @@ class Objective(ABC):
 
     @abstractmethod
     def evaluate(self, device: torch.device) -> Dict[str, Any]:
-        """Measure `self.model`, in evaluation mode, on held-out text. Must hold `loss` and `perplexity`."""
+        """Measure `self.model`, in evaluation mode, on held-out text. Must hold `loss` and what `shown` names."""
+
+    def score(self, measures: Dict[str, Any]) -> Optional[float]:
+        """What the best model has most of; None: the best one has the lowest loss."""
+        return None
 
     def state_dict(self) -> Dict[str, Any]:
         """What this process's loss remembers from one batch to the next, in values that training state can hold."""

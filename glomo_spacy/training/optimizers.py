@@ -122,11 +122,27 @@ class AdagradSettings(OptimizerSettings):
         )
 
 
+@dataclass
+class AdadeltaSettings(OptimizerSettings):
+    """Adadelta (Zeiler 2012): the recipe of the GLoMo reader (lr 0.5, rho 0.95). The rate is a factor on its own steps.
+
+    rho (float): Share kept of the means of squared gradients and squared steps, 0-1. Published: 0.95.
+    eps (float): Added to both before their roots. > 0. Published: 1e-6.
+    """
+
+    rho: float
+    eps: float
+
+    def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
+        return torch.optim.Adadelta(groups, lr=self.learn_rate, rho=self.rho, eps=self.eps, foreach=True)
+
+
 OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {
     "sgd": SGDSettings,
     "adam": AdamSettings,
     "adamw": AdamWSettings,
     "adagrad": AdagradSettings,
+    "adadelta": AdadeltaSettings,
 }
 
 

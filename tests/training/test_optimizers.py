@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from glomo_spacy.training.optimizers import AdamSettings, AdamWSettings, SGDSettings, set_factor
+from glomo_spacy.training.optimizers import AdadeltaSettings, AdamSettings, AdamWSettings, SGDSettings, set_factor
 
 
 @pytest.fixture
@@ -41,6 +41,21 @@ def test_adam_adds_its_penalty_to_the_gradient_and_without_momentum_steps_by_its
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     torch.testing.assert_close(model["graph"].weight.detach(), before - 0.1 * before.sign(), rtol=1e-4, atol=1e-5)
+
+
+def test_adadelta_steps_by_the_ratio_of_the_roots_of_both_means(model):
+    rate, rho, eps = 0.5, 0.95, 1e-6
+    optimizer = AdadeltaSettings(rate, 0.0, {}, rho, eps).build(model)
+    weight = model["graph"].weight
+    expected, squares, steps = weight.detach().clone(), torch.zeros(2, 2), torch.zeros(2, 2)
+    for gradient in (torch.tensor([[1.0, -2.0], [0.5, 0.0]]), torch.tensor([[-1.0, -1.0], [3.0, 0.1]])):
+        squares = rho * squares + (1 - rho) * gradient**2
+        step = gradient * (steps + eps).sqrt() / (squares + eps).sqrt()
+        steps = rho * steps + (1 - rho) * step**2
+        expected -= rate * step
+        weight.grad = gradient.clone()
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), expected)
 
 
 def test_the_first_pattern_that_fits_counts(model):
