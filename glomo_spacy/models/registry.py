@@ -13,6 +13,7 @@ KINDS: Dict[str, Tuple[str, str, str]] = {
     "glomo": ("glomo_spacy.models.glomo", "GlomoModel", "GlomoConfig"),
     "elmo": ("glomo_spacy.models.elmo", "BiLM", "ElmoConfig"),
     "mogrifier": ("glomo_spacy.models.mogrifier", "LanguageModel", "MogrifierConfig"),
+    "reader": ("glomo_spacy.models.qa", "ReaderModel", "ReaderConfig"),
 }
 
 

@@ -1,0 +1,9 @@
+"""Extractive question answering: a reader of a context and a question (Yang et al. 2018, section 4.1)."""
+
+from .characters import CharacterEncoder
+from .config import ReaderConfig
+from .decoding import best_spans
+from .reader import ReaderModel
+from .side import Side
+
+__all__ = ["CharacterEncoder", "ReaderConfig", "ReaderModel", "Side", "best_spans"]
