@@ -148,8 +148,10 @@ class Errors(metaclass=_WithCodes):
     G108 = "The indexer has {found} {units}, but the model's table has {expected}. Use the indexer the model was trained with."
     G109 = "state = {state!r} is not known. Choose one of: {options}."
     G110 = "There are {found} weights for {expected} layers. Give one per layer, the token vectors first."
-    G112 = "fusion = {fusion!r} mixes products across layers, but candidates = {candidates!r}. Leave candidates out, or choose fusion = 'gate'."
     G111 = "An indexer of kind {found!r} does not fit a biLM whose token_encoder is {encoder!r}: give one of kind {kind!r}."
+    G112 = "fusion = {fusion!r} mixes products across layers, but candidates = {candidates!r}. Leave candidates out, or choose fusion = 'gate'."
+    G113 = "TRNN needs fusion = 'gate' and learned graphs, but got fusion = {fusion!r} and graph = {graph!r}."
+    G114 = "Layer {layer} of the graphs is {found}, but {n_layers} layers of {n_heads} heads are expected: left layers, then right ones. Use graphs of the checkpoint that this model was built for."
 
     G160 = (
         "{later!r} stands after {name!r} and would overwrite its vectors in doc.tensor. Place {name!r} behind it, or let one "

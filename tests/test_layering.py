@@ -37,7 +37,18 @@ APART = {("architectures", "training"), ("pipeline", "training")}
 # Where spaCy and Thinc may be imported: everything from `architectures` up, and the reading of texts.
 SPACY_UNITS = {"architectures", "pipeline", "cli"}
 SPACY_FILES = {
-    f"corpora/{name}.py" for name in ("labelled_lines", "raw_text", "sentence_cutting", "sentences", "tokenizing")
+    f"corpora/{name}.py"
+    for name in (
+        "labelled_lines",
+        "raw_text",
+        "sentence_cutting",
+        "sentences",
+        "squad",
+        "squad_prepare",
+        "squad_tokens",
+        "tokenizing",
+        "vector_tables",
+    )
 }
 
 

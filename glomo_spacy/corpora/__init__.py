@@ -1,7 +1,7 @@
 """Text to token-id shards, and shards to training windows.
 
-Names are resolved on first use: `prepare_corpus` and `prepare_sentences` need spaCy and no torch, windows and streams
-need torch and no spaCy.
+Names are resolved on first use: what prepares a corpus needs spaCy and no torch, windows and streams need torch and no
+spaCy, `SquadCorpus` and `read_squad` neither.
 """
 
 from importlib import import_module
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .sentence_streams import EvalStreams, SentenceStreams
     from .sentences import prepare_sentences
     from .shards import ShardedCorpus
+    from .squad_corpus import SquadCorpus
+    from .squad_file import read_squad
+    from .squad_prepare import prepare_squad
     from .text_streams import EvalTextStreams, RunningText, TextStreams
 
 _HOMES = {
@@ -27,9 +30,12 @@ _HOMES = {
     "SentenceList": ".sentence_list",
     "SentenceStreams": ".sentence_streams",
     "ShardedCorpus": ".shards",
+    "SquadCorpus": ".squad_corpus",
     "TextStreams": ".text_streams",
     "prepare_corpus": ".raw_text",
     "prepare_sentences": ".sentences",
+    "prepare_squad": ".squad_prepare",
+    "read_squad": ".squad_file",
 }
 
 __all__ = [
@@ -42,9 +48,12 @@ __all__ = [
     "SentenceList",
     "SentenceStreams",
     "ShardedCorpus",
+    "SquadCorpus",
     "TextStreams",
     "prepare_corpus",
     "prepare_sentences",
+    "prepare_squad",
+    "read_squad",
 ]
 
 

@@ -81,7 +81,7 @@ def windows(n_tokens: int, *, size: int = WINDOW, stride: int = STRIDE) -> List[
 
     n_tokens (int): Tokens of the context.
     size (int): Tokens of a window. A shorter context is one window.
-    stride (int): Tokens from one window's begin to the next one's, from 1 to `size`. The last window ends with the text.
+    stride (int): Tokens from one begin to the next, from 1 to `size`. The last window ends with the text.
     RETURNS (List[Tuple[int, int]]): Begin and end of each window.
     RAISES: ValueError G076 for a stride that would leave tokens out.
     """
