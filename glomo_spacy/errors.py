@@ -88,8 +88,17 @@ class Errors(metaclass=_WithCodes):
     G075 = "{path} has no vector for any word of the questions and contexts. Give vectors of their language."
     G076 = "A window of {size} tokens with a stride of {stride} would leave tokens out. Choose a stride from 1 to the size."
     G077 = "fraction must be above 0 and at most 1, and limit at least 0, but they are {fraction} and {limit}."
+    G078 = "Give either a pipeline or --predictions, but there is {found}."
+    G079 = "{option} is for pipelines, but --predictions are scored as they are. Leave it out."
+    G088 = "{path} is neither the directory nor the name of a pipeline. Give a directory made by nlp.to_disk or `spacy train`."
+    G089 = "{path} answers no questions: it has {found}. Give a pipeline with the component extractive_qa."
 
     G090 = "A question must be a text with at least one word, but is {question!r}. Set doc._.question to a question, or to None."
+    G091 = "ExtractiveQA runs its tok2vec over questions too, which no component has seen: {name} ({upstream!r}) has no vectors for them. Give it a tok2vec of its own in [components.….model.tok2vec]."
+    G092 = "{path} was trained with {found}, but the config says {expected}. Use the config it was trained with, or leave these out."
+    G094 = "ExtractiveQA is made either over a tok2vec, with or without state_graph, or from pretrained, which brings all it needs. Leave one of the two out."
+    G095 = "This needs a model of glomo_spacy.ExtractiveQA.v1, but got {found!r}. Set [components.extractive_qa.model]."
+    G096 = "The reader over the tok2vec was never initialised. Call nlp.initialize first."
 
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "
@@ -284,6 +293,8 @@ class Errors(metaclass=_WithCodes):
     G354 = "{name} reads nothing without {needed}. Set {needed}, or {name} to null."
     G355 = "{path} has no vectors of a text with {n_tokens} tokens that begins with {text!r}. Extract them again from the same corpus and with the same corpora.max_context and corpora.stride."
     G356 = "{path} was extracted from other weights ({found}) than those of {source} ({expected}). Extract it again, or name the other model."
+    G357 = "{path} is no whole folder of a biLM's layers: {reason}. Make it with: glomo-spacy extract CORPUS {path} --format safetensors"
+    G358 = "[model] must not set {name}: the prepared corpus decides it, or the frozen model that is named there."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

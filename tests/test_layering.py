@@ -45,7 +45,6 @@ SPACY_FILES = {
         "sentences",
         "squad",
         "squad_prepare",
-        "squad_tokens",
         "tokenizing",
         "vector_tables",
     )

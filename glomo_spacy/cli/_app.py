@@ -24,6 +24,7 @@ COMMANDS = {
     "prepare": "glomo_spacy.cli.prepare:prepare_cli",
     "pretrain": "glomo_spacy.cli.pretrain:pretrain_cli",
     "evaluate-lm": "glomo_spacy.cli.evaluate_lm:evaluate_lm_cli",
+    "evaluate-qa": "glomo_spacy.cli.evaluate_qa:evaluate_qa_cli",
     "similar": "glomo_spacy.cli.similar:similar_cli",
     "map": "glomo_spacy.cli.map:map_cli",
     "surprisal": "glomo_spacy.cli.surprisal:surprisal_cli",

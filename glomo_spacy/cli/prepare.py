@@ -2,27 +2,34 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from ..errors import Errors
 from ._app import Arg, Opt
+from ._squad_table import print_squad_table
 
 if TYPE_CHECKING:
     from ..corpora.raw_text import CorpusSettings
     from ..corpora.sentences import SentenceSettings
+    from ..corpora.squad_prepare import SquadSettings
 
-    Settings = Union[CorpusSettings, SentenceSettings]
+    Settings = Union[CorpusSettings, SentenceSettings, SquadSettings]
 
-FORMATS = ("documents", "sentences")
+FORMATS = ("documents", "sentences", "squad")
 
 
 def prepare_cli(
     text: List[str] = Arg(
         ...,
-        help="Text files or patterns in quotes ('wiki/**/*.txt'): UTF-8, or .jsonl with \"text\"; also .gz, .xz, .bz2",
+        help="Text files or patterns in quotes ('wiki/**/*.txt'): UTF-8, or .jsonl with \"text\"; also .gz, .xz, .bz2. "
+        "squad: .json in the format of SQuAD",
     ),
     output: Path = Arg(..., help="Directory to make"),
     corpus_format: str = Opt(
-        "documents", "--format", "-f", help="documents: running text, for glomo. sentences: for elmo, spelling kept"
+        "documents",
+        "--format",
+        "-f",
+        help="documents: running text, for glomo. sentences: for elmo, spelling kept. squad: questions, for reader",
     ),
     lang: str = Opt("en", "--lang", "-l", help="Language of the tokeniser"),
     documents: Optional[str] = Opt(
@@ -31,10 +38,10 @@ def prepare_cli(
         "-d",
         help="What separates documents in plain text: blank-line (default), line (with --tokenized) or file",
     ),
-    max_words: int = Opt(
-        100_000, "--max-words", "--max-size", "-n", help="Words kept, the most frequent ones; 0 keeps all"
+    max_words: Optional[int] = Opt(
+        None, "--max-words", "--max-size", "-n", help="Words kept, the most frequent ones (100000); 0 keeps all"
     ),
-    min_count: int = Opt(1, "--min-count", help="Words rarer than this are unknown"),
+    min_count: Optional[int] = Opt(None, "--min-count", help="Words rarer than this are unknown (default 1)"),
     vocab: Optional[Path] = Opt(
         None, "--vocab", help="Use this vocab.txt, such as a checkpoint's, in place of a new one"
     ),
@@ -58,20 +65,30 @@ def prepare_cli(
         None, "--alphabet", help="sentences: learn so many characters, for a model that shall not read bytes"
     ),
     dev: Optional[List[str]] = Opt(
-        None, "--dev", help="sentences: file or pattern of held-out text, in place of a share. May be repeated"
+        None, "--dev", help="sentences, squad: file (or pattern) of held-out text. May be repeated"
     ),
     dev_fraction: Optional[float] = Opt(None, "--dev-fraction", help="Share of documents held out (default 0.005)"),
     dev_documents: Optional[int] = Opt(
         None, "--dev-documents", help="Number of documents held out, in place of the share"
     ),
-    shuffle: bool = Opt(False, "--shuffle", help="Write the documents, or sentences, in random order"),
-    seed: int = Opt(0, "--seed", help="Decides which documents are held out, and the order"),
-    shard_tokens: int = Opt(10_000_000, "--shard-tokens", help="Tokens per shard, about"),
-    n_process: int = Opt(1, "--n-process", "-p", help="Processes that tokenise"),
+    shuffle: Optional[bool] = Opt(None, "--shuffle", help="Write the documents, or sentences, in random order"),
+    seed: Optional[int] = Opt(None, "--seed", help="Decides which documents are held out, and the order (default 0)"),
+    shard_tokens: Optional[int] = Opt(None, "--shard-tokens", help="Tokens per shard, about (default 10000000)"),
+    vectors: Optional[Path] = Opt(
+        None, "--vectors", help="squad: word vectors; text (.gz .xz .bz2) or a directory of `spacy init vectors`"
+    ),
+    max_vectors: Optional[int] = Opt(
+        None, "--max-vectors", help="squad: keep the first so many vectors, not those of words in the corpus"
+    ),
+    vector_dtype: Optional[str] = Opt(None, "--vector-dtype", help="squad: float32 (default) or float16"),
+    answerable_only: Optional[bool] = Opt(
+        None, "--answerable-only", help="squad: leave out questions without an answer (SQuAD 2.0)"
+    ),
+    n_process: Optional[int] = Opt(None, "--n-process", "-p", help="Processes that tokenise (default 1)"),
     force: bool = Opt(False, "--force", "-F", help="Replace an earlier corpus at OUTPUT"),
 ) -> None:
     """
-    Turn text into token-id shards, a vocabulary and a held-out split.
+    Turn text into token-id shards, a vocabulary and a held-out split; or questions into tokens, answers and vectors.
 
     The vocabulary is counted on the training split. Sentences are cut by spaCy's rules, and at line ends. The result is
     the same for any number of processes. Examples:
@@ -79,30 +96,42 @@ def prepare_cli(
     glomo-spacy prepare 'wiki/*.txt' corpus --max-words 30000 -p 4
 
     glomo-spacy prepare 'wiki/*.txt' corpus --format sentences --max-words 30000 -p 4
+
+    glomo-spacy prepare train-v1.1.json corpus --format squad --dev dev-v1.1.json --vectors glove.840B.300d.txt
     """
-    common = {
-        "lang": lang,
-        "documents": documents,
-        "min_count": min_count,
-        "dev_fraction": dev_fraction,
-        "dev_documents": dev_documents,
-        "shuffle": shuffle,
-        "seed": seed,
-        "shard_tokens": shard_tokens,
-    }
-    own: Dict[str, Dict[str, Any]] = {
-        "documents": {"digits": digits, "casing": casing},
-        "sentences": {
+    settings: Dict[Tuple[str, ...], Dict[str, Any]] = {
+        ("documents", "sentences"): {
+            "documents": documents,
+            "max_words": max_words,
+            "min_count": min_count,
+            "dev_fraction": dev_fraction,
+            "dev_documents": dev_documents,
+            "shuffle": shuffle,
+            "seed": seed,
+            "shard_tokens": shard_tokens,
+        },
+        ("documents",): {"digits": digits, "casing": casing},
+        ("sentences",): {
             "tokenized": tokenized,
             "unknown": unknown,
             "headings": headings,
             "max_tokens": max_tokens,
             "alphabet": alphabet,
-            "dev": dev or None,
+        },
+        ("squad",): {
+            "max_vectors": max_vectors,
+            "vector_dtype": vector_dtype,
+            "answerable_only": answerable_only,
         },
     }
-    settings = _make_settings(corpus_format, common=common, own=own, max_words=max_words or None)
-    prepare(text, output, settings=settings, dev=dev or (), vocab=vocab, n_process=n_process, force=force)
+    sources: Dict[Tuple[str, ...], Dict[str, Any]] = {
+        ("sentences", "squad"): {"dev": dev or None},
+        ("documents", "sentences"): {"vocab": vocab, "n_process": n_process},
+        ("squad",): {"vectors": vectors},
+    }
+    given = _choose_options(corpus_format, sources)
+    chosen = _make_settings(corpus_format, _choose_options(corpus_format, settings), lang=lang, has_dev="dev" in given)
+    prepare(text, output, settings=chosen, force=force, **given)
 
 
 def prepare(
@@ -111,30 +140,28 @@ def prepare(
     *,
     settings: "Settings",
     dev: Sequence[str] = (),
-    vocab: Optional[Path] = None,
-    n_process: int = 1,
     force: bool = False,
+    **sources: Any,
 ) -> Dict[str, Any]:
     """Prepare a corpus with a progress bar, and print a table of what was made.
 
-    Arguments and errors are those of `corpora.prepare_corpus` or, for `SentenceSettings`, `corpora.prepare_sentences`,
-    which this calls; `force` is their `overwrite`.
+    Arguments and errors are those of `corpora.prepare_corpus`; for `SentenceSettings` of `corpora.prepare_sentences`;
+    for `SquadSettings` of `corpora.prepare_squad`. This calls them; `force` is their `overwrite`.
     RETURNS (Dict[str, Any]): What stands in `corpus.json`.
     """
     from tqdm import tqdm
 
-    from ..corpora import prepare_corpus, prepare_sentences
+    from ..corpora import prepare_corpus, prepare_sentences, prepare_squad
     from ..corpora.sentences import SentenceSettings
+    from ..corpora.squad_prepare import SquadSettings
 
     started = time.perf_counter()
+    if isinstance(settings, SquadSettings):
+        record = prepare_squad(text, output, settings=settings, dev=dev, overwrite=force, **sources)
+        print_squad_table(record, output=output, seconds=time.perf_counter() - started)
+        return record
     with tqdm(unit="B", unit_scale=True, desc="Tokenise", delay=0.5) as bar:
-        common: Dict[str, Any] = {
-            "vocab": vocab,
-            "n_process": n_process,
-            "overwrite": force,
-            "start": bar.reset,
-            "progress": bar.update,
-        }
+        common: Dict[str, Any] = {"overwrite": force, "start": bar.reset, "progress": bar.update, **sources}
         if isinstance(settings, SentenceSettings):
             record = prepare_sentences(text, output, settings=settings, dev=dev, **common)
         else:
@@ -143,32 +170,42 @@ def prepare(
     return record
 
 
-def _make_settings(
-    corpus_format: str, *, common: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]], max_words: Optional[int]
-) -> "Settings":
-    """The settings of a format; None stands for an option that was not given.
+def _choose_options(corpus_format: str, options: Mapping[Tuple[str, ...], Mapping[str, Any]]) -> Dict[str, Any]:
+    """The options that were given, None standing for one that was not.
 
-    RAISES: G908 for an unknown format; G018 if an option of another one was given; G019 if --dev and a share were.
+    RAISES: G908 for an unknown format; G018 if an option of other formats was given.
     """
-    from ..corpora.raw_text import CorpusSettings
-    from ..corpora.sentences import SentenceSettings
-    from ..errors import Errors
-
     if corpus_format not in FORMATS:
         expected = f"one of {', '.join(FORMATS)}"
         raise ValueError(Errors.G908.format(name="--format", expected=expected, value=corpus_format))
-    for belongs, options in own.items():
-        for name, value in options.items():
-            if belongs != corpus_format and value is not None:
-                option = _as_typed(name)
-                raise ValueError(Errors.G018.format(option=option, belongs=belongs, format=corpus_format))
-    values = {name: value for name, value in {**common, **own[corpus_format]}.items() if value is not None}
-    if values.pop("dev", None):
-        for name in ("dev_fraction", "dev_documents"):
-            if name in values:
-                raise ValueError(Errors.G019.format(option=_as_typed(name)))
-    make = {"documents": CorpusSettings, "sentences": SentenceSettings}[corpus_format]
-    return make(max_words=max_words, **values)
+    given = {}
+    for belongs, values in options.items():
+        for name, value in values.items():
+            if value is not None:
+                if corpus_format not in belongs:
+                    option, formats = _as_typed(name), " or ".join(belongs)
+                    raise ValueError(Errors.G018.format(option=option, belongs=formats, format=corpus_format))
+                given[name] = value
+    return given
+
+
+def _make_settings(corpus_format: str, values: Dict[str, Any], *, lang: str, has_dev: bool) -> "Settings":
+    """The settings of a format.
+
+    RAISES: G019 if held-out text was given and a share was asked for; G908 for values out of range.
+    """
+    from ..corpora.raw_text import CorpusSettings
+    from ..corpora.sentences import SentenceSettings
+    from ..corpora.squad_prepare import SquadSettings
+
+    for name in ("dev_fraction", "dev_documents"):
+        if has_dev and name in values:
+            raise ValueError(Errors.G019.format(option=_as_typed(name)))
+    if "max_words" in values:
+        values["max_words"] = values["max_words"] or None  # 0 keeps all
+    make: Any = {"documents": CorpusSettings, "sentences": SentenceSettings, "squad": SquadSettings}[corpus_format]
+    settings: Settings = make(lang=lang, **values)
+    return settings
 
 
 def _as_typed(name: str) -> str:

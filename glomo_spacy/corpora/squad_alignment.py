@@ -6,7 +6,7 @@ and in evaluation; here they are read in windows.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ def normalize_quotes(text: str) -> str:
 
 
 def align_answer(
-    offsets: npt.NDArray[np.integer],
+    offsets: npt.NDArray[np.integer[Any]],
     start: int,
     end: int,
     *,
@@ -107,7 +107,10 @@ def training_window(n_tokens: int, answer: Tuple[int, int], *, size: int = WINDO
     return begin, begin + length
 
 
-def answer_text(context: str, offsets: Sequence[Sequence[int]], span: Tuple[int, int]) -> str:
-    """The characters of a context from the begin of a span's first token to the end of its last."""
+def answer_text(context: str, offsets: npt.NDArray[np.integer[Any]], span: Tuple[int, int]) -> str:
+    """The characters of a context from the begin of a span's first token to the end of its last.
+
+    offsets (ndarray): Begin and end of every token, in characters. Shape: (tokens, 2).
+    """
     first, last = span
-    return context[int(offsets[first][0]) : int(offsets[last][1])]
+    return context[int(offsets[first, 0]) : int(offsets[last, 1])]

@@ -117,6 +117,11 @@ class SquadSplit:
         """The listed answers by question id, as the scorer takes them."""
         return {record["id"]: record["answers"] for record in self._records}
 
+    def token_counts(self, n_types: int) -> Ids:
+        """How often each type stands in contexts and questions. Shape: (n_types,)."""
+        parts = (np.bincount(self._arrays[name], minlength=n_types) for name in ("tokens", "questions"))
+        return sum(parts, np.zeros(n_types, dtype=np.int64))
+
     def question(self, index: int) -> SquadQuestion:
         """One question with its context."""
         context, first, last = self._arrays["examples"][index].tolist()

@@ -6,10 +6,10 @@ and `qas` > `id`, `question`, `answers` > `answer_start`, `text`.
 
 import json
 import lzma
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from gzip import BadGzipFile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Set, Tuple
 
 from ..errors import Errors
 from ..files import PathLike
@@ -78,6 +78,16 @@ class SquadData:
         """The listed answers by question id, as the scorer takes them."""
         return {question.id: [answer.text for answer in question.answers] for question in self.questions}
 
+    def first(self, limit: int) -> "SquadData":
+        """The same with the first so many questions only."""
+        paragraphs, n_left = [], limit
+        for paragraph in self.paragraphs:
+            questions = paragraph.questions[:n_left]
+            n_left -= len(questions)
+            if questions:
+                paragraphs.append(paragraph._replace(questions=questions))
+        return replace(self, paragraphs=paragraphs)
+
 
 def read_squad(path: PathLike, *, answerable_only: bool = False) -> SquadData:
     """Read a file in the format of SQuAD.
@@ -142,7 +152,7 @@ class _Reader:
                 found = (self._question(entry, context, place=f"{place}.qas[{q}]") for q, entry in entries)
                 yield Paragraph(str(title), context, tuple(question for question in found if question is not None))
 
-    def _question(self, entry: Any, context: str, *, place: str) -> Question | None:
+    def _question(self, entry: Any, context: str, *, place: str) -> Optional[Question]:
         name = self._text(entry, "id", place=place)
         place = f"{place} (id {name!r})"
         if name in self._ids:
@@ -193,7 +203,7 @@ class _Reader:
             raise ValueError(Errors.G066.format(path=self.path, place=place, expected="an object", found=_shown(entry)))
         return entry.get(name)
 
-    def _refuse(self, name: str, expected: str, value: Any, *, place: str) -> None:
+    def _refuse(self, name: str, expected: str, value: Any, *, place: str) -> NoReturn:
         place = f"{name} of {place}"
         raise ValueError(Errors.G066.format(path=self.path, place=place, expected=expected, found=_shown(value)))
 

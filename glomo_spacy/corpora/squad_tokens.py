@@ -2,16 +2,17 @@
 
 from array import array
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Union
 
 import numpy as np
 import numpy.typing as npt
-from spacy.attrs import IDX, IS_SPACE, LENGTH, ORTH
 
 from .squad_alignment import AlignmentReport, align_answer, normalize_quotes
 from .squad_corpus import ARRAYS, NO_ANSWER
 from .squad_file import SquadData
 from .tokenizing import blank_pipeline
+
+_ATTRIBUTES: List[Union[int, str]] = ["ORTH", "IDX", "LENGTH", "IS_SPACE"]
 
 
 class Tokens(NamedTuple):
@@ -48,7 +49,7 @@ class SquadTokenizer:
 
     def __call__(self, text: str) -> Tokens:
         """Tokenise and count a text. Its quotes are normalised, which moves no character."""
-        rows = self.nlp.tokenizer(normalize_quotes(text)).to_array([ORTH, IDX, LENGTH, IS_SPACE])
+        rows = self.nlp.tokenizer(normalize_quotes(text)).to_array(_ATTRIBUTES)
         rows = rows[rows[:, 3] == 0]
         starts = rows[:, 1].astype(np.int64)
         self.counts.update(rows[:, 0].tolist())

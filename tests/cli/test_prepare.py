@@ -89,7 +89,7 @@ def test_held_out_files_and_headings_reach_the_settings(run, tmp_path):
 @pytest.mark.parametrize(
     "options, text",
     [
-        (["--format", "pages"], "[G908] --format must be one of documents, sentences, but is 'pages'"),
+        (["--format", "pages"], "[G908] --format must be one of documents, sentences, squad, but is 'pages'"),
         (["--format", "sentences", "--no-digits"], "[G018] --digits is for --format documents, but the format is sent"),
         (["--max-tokens", "9"], "[G018] --max-tokens is for --format sentences, but the format is documents"),
         (["--unknown", "<unk>"], "[G018] --unknown is for --format sentences, but the format is documents"),
