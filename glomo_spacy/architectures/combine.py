@@ -145,7 +145,9 @@ def _graph_windows(graph: GraphModel, docs: List[Doc]) -> Iterator[GraphWindows]
     first_rows = np.cumsum([0, *(len(doc) for doc in docs)])
     for batch, layers in graph_layers(graph, docs, windows):
         positions, is_kept = pad_windows([windows[index] for index in batch], first_rows=first_rows.tolist())
-        yield GraphWindows(positions, is_kept, layers)
+        lengths = torch.tensor([[len(windows[index])] for index in batch])
+        mask = torch.arange(positions.shape[1]) < lengths  # (batch, seq)
+        yield GraphWindows(positions, mask, is_kept, layers)
 
 
 class _NoWeights(nn.Module):

@@ -4,32 +4,42 @@ Source: Yang et al. 2018, "Latent Graph Transfer", and the reader of kimiyoung/g
 are frozen and used as they are, neither pruned nor renormalised; only the mixture, the scales and the fusion learn.
 """
 
-import math
 from dataclasses import dataclass
-from functools import reduce
-from typing import Dict, Iterable, List, Type
+from typing import Iterable, List, Optional
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ...errors import Errors
-from ..dropout import locked_dropout
+from .candidates import N_DIRECTIONS, candidate_names, mix_graphs, receive
+from .fusions import FUSIONS
+from .mixtures import MIXTURES
 
-N_DIRECTIONS = 2  # left graphs (forward predictor) and right graphs (backward predictor)
+CANDIDATES = ("plain", "products")
+GRAPHS = ("learned", "uniform")
+_PRODUCTS_FUSION = "gate-products"  # the one fusion that says which candidates it is for
 
 
 @dataclass(frozen=True)
 class TransferConfig:
     """Everything needed to build a `GraphTransfer`.
 
+    The published forms: `gate_fuse` 0 is fusion "concatenate", 1 "gru", 2 "gate", all with plain candidates; 3 is
+    "gate-products" with products.
+
     width (int): Width D of the features that flow along the graphs, > 0.
     n_layers (int): Graph layers L per direction. Published: 3.
-    n_heads (int): Graphs K per layer. Published: 8. The candidates per direction are the L * K plain graphs.
+    n_heads (int): Graphs K per layer. Published: 8.
     mixture (str): "uniform" (nothing learned), "free" (one learned mixture for all positions, `condition 0`) or
         "conditioned" (each position chooses its own, `condition 1`, published).
     n_mixes (int): Independent mixtures per direction, `att_cnt`. Published: 2.
-    fusion (str): "concatenate" (`gate_fuse 0`) or "gate" (`gate_fuse 2`).
+    fusion (str): How a token's row and what it received are joined, see `fusions`: "concatenate", "gru", "gate" or
+        "gate-products" (published), whose gate is wider with more mixes.
+    candidates (Optional[str]): "plain": the L * K graphs; "products": products across layers too, (2 * L - 1) * K.
+        None: what the fusion is for, products for "gate-products" and else plain.
+    graph (str): "learned", or "uniform", the control: each token receives the mean of all tokens of its text, one
+        feature without direction; n_layers, n_heads, mixture, n_mixes and candidates have no effect.
+    RAISES: ValueError G100 or G101 for a setting that is not available, G112 for "gate-products" with plain candidates.
     """
 
     width: int
@@ -38,20 +48,47 @@ class TransferConfig:
     mixture: str = "conditioned"
     n_mixes: int = 1
     fusion: str = "concatenate"
+    candidates: Optional[str] = None
+    graph: str = "learned"
 
     def __post_init__(self) -> None:
-        for name in ("width", "n_layers", "n_heads", "n_mixes"):
+        wanted = "products" if self.fusion == _PRODUCTS_FUSION else "plain"
+        if self.candidates is None:
+            object.__setattr__(self, "candidates", wanted)
+        for name, options in (
+            ("mixture", tuple(MIXTURES)),
+            ("fusion", tuple(FUSIONS)),
+            ("candidates", CANDIDATES),
+            ("graph", GRAPHS),
+        ):
+            if getattr(self, name) not in options:
+                raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
+        for name in ("width", *(() if self.is_uniform else ("n_layers", "n_heads", "n_mixes"))):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(Errors.G101.format(name=name, expected="a whole number above 0", value=value))
-        for name, options in (("mixture", tuple(MIXTURES)), ("fusion", tuple(FUSIONS))):
-            if getattr(self, name) not in options:
-                raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
+        if self.fusion == _PRODUCTS_FUSION and self.candidates != wanted:
+            raise ValueError(Errors.G112.format(fusion=self.fusion, candidates=self.candidates))
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether this is the control without learned graphs."""
+        return self.graph == "uniform"
+
+    @property
+    def with_products(self) -> bool:
+        """Whether products across layers are among the candidates."""
+        return self.candidates == "products"
+
+    @property
+    def candidate_names(self) -> List[str]:
+        """What the candidates of each head are, in their order: "G1", "G2", "G2 G1", ..."""
+        return candidate_names(self.n_layers, with_products=self.with_products)
 
     @property
     def n_features(self) -> int:
-        """Transferred features per token, each `width` wide: directions x mixes."""
-        return N_DIRECTIONS * self.n_mixes
+        """Transferred features per token, each `width` wide: directions x mixes, or 1 for the uniform graph."""
+        return 1 if self.is_uniform else N_DIRECTIONS * self.n_mixes
 
     @property
     def output_width(self) -> int:
@@ -65,29 +102,34 @@ class GraphWindows:
 
     positions (Tensor): The row of the features that stands at each place; any valid row at padding. int64.
         Shape: (batch, seq).
+    mask (Tensor): True for real tokens. Shape: (batch, seq).
     is_kept (Tensor): True where the result is taken from this window: once for each token, never at padding. Where
         windows overlap, the more central place counts. Shape: (batch, seq).
     layers (Iterable[Tensor]): Left layers bottom to top, then right layers; rows and columns of padding are 0. An
-        iterator keeps memory at one layer's. Shape of each: (batch, heads, receiver, source).
+        iterator keeps memory at one layer's, or two with products. The uniform graph needs none.
+        Shape of each: (batch, heads, receiver, source).
     """
 
     positions: Tensor
+    mask: Tensor
     is_kept: Tensor
-    layers: Iterable[Tensor]
+    layers: Iterable[Tensor] = ()
 
 
 class GraphTransfer(nn.Module):
     """Give each token what its related tokens hold: fuse(x, scale * (mixed graph) x), in both directions.
 
-    config (TransferConfig): Widths, the kind of mixture and the fusion.
+    config (TransferConfig): Widths, candidates, the kind of mixture and the fusion.
     """
 
     def __init__(self, config: TransferConfig) -> None:
         super().__init__()
         self.config = config
-        self.mixture = MIXTURES[config.mixture](config)
-        self.scales = nn.Parameter(torch.ones(N_DIRECTIONS, config.n_mixes))
-        self.fusion = FUSIONS[config.fusion](config)
+        if not config.is_uniform:
+            shape = (N_DIRECTIONS, config.n_mixes, len(config.candidate_names), config.n_heads)
+            self.mixture = MIXTURES[config.mixture](shape, config.width)
+            self.scales = nn.Parameter(torch.ones(N_DIRECTIONS, config.n_mixes))
+        self.fusion = FUSIONS[config.fusion](config.width, config.n_features)
 
     def forward(self, features: Tensor, windows: Iterable[GraphWindows], *, dropout: float = 0.0) -> Tensor:
         """Transfer within each window, then fuse token by token.
@@ -102,153 +144,60 @@ class GraphTransfer(nn.Module):
         received: List[Tensor] = []
         receivers: List[Tensor] = []
         for window in windows:
-            rows = self._transfer(features[window.positions], window.layers, dropout)
+            rows = self.batched(features[window.positions], window.layers, window.mask, dropout=dropout)
             received.append(rows[window.is_kept])
             receivers.append(window.positions[window.is_kept])
         transferred = features.new_zeros(len(features), self.config.n_features * self.config.width)
         if received:
             transferred = transferred.index_copy(0, torch.cat(receivers), torch.cat(received))
-        return self.fusion(features, transferred, dropout=dropout)
+        return self.fuse(features, transferred, dropout=dropout)
 
-    def _transfer(self, features: Tensor, layers: Iterable[Tensor], dropout: float) -> Tensor:
-        """features: (batch, seq, width); layers as in `GraphWindows`; result: (batch, seq, n_features * width)."""
-        weights = self.mixture(features, dropout=dropout)
-        mixed = mix_graphs(layers, weights)  # (batch, directions, mixes, receiver, source)
-        arriving = mixed @ features[:, None, None]  # (batch, directions, mixes, receiver, width)
-        arriving = arriving * self.scales[:, :, None, None]
-        return arriving.permute(0, 3, 1, 2, 4).flatten(2)  # (batch, receiver, n_features * width)
-
-
-def mix_graphs(layers: Iterable[Tensor], weights: Tensor) -> Tensor:
-    """Mixed graph of each direction: G[i, j] = sum over m of w_m(i) C_m[i, j], over the plain graphs of all layers.
-
-    layers (Iterable[Tensor]): Left layers, then right layers, used one at a time.
-        Shape of each: (batch, heads, receiver, source).
-    weights (Tensor): Sum to 1 over layers and heads. Shape: (batch, receiver, directions, mixes, layers, heads), or
-        (directions, mixes, layers, heads) if all positions share them.
-    RETURNS (Tensor): Shape: (batch, directions, mixes, receiver, source).
-    """
-    equation = "bhij,mh->bmij" if weights.dim() == 4 else "bhij,bimh->bmij"
-    graphs = iter(layers)
-    mixed = []
-    for direction in range(N_DIRECTIONS):
-        shares = weights[..., direction, :, :, :].unbind(-2)  # layers of (batch, receiver, mixes, heads)
-        mixed.append(reduce(torch.add, (torch.einsum(equation, next(graphs), share) for share in shares)))
-    return torch.stack(mixed, dim=1)
-
-
-# --- Mixtures: which candidate counts how much ----------------------------------------------------------------------
-
-
-class Mixture(nn.Module):
-    """Weights of the candidate graphs for each direction and mix."""
-
-    def __init__(self, config: TransferConfig) -> None:
-        super().__init__()
-        self.shape = (N_DIRECTIONS, config.n_mixes, config.n_layers, config.n_heads)
-
-    def forward(self, features: Tensor, *, dropout: float) -> Tensor:
-        """Weights as `mix_graphs` takes them.
+    def batched(self, features: Tensor, layers: Iterable[Tensor], mask: Tensor, *, dropout: float = 0.0) -> Tensor:
+        """What each token of a padded batch receives.
 
         features (Tensor): Shape: (batch, seq, width).
-        dropout (float): Rate in training, 0 in prediction.
+        layers, mask: As in `GraphWindows`.
+        dropout (float): Rate on the input of conditioned weights in training, 0 in prediction.
+        RETURNS (Tensor): Left mixes, then right mixes; padding receives 0. Shape: (batch, seq, n_features * width).
+        RAISES: ValueError G103 if the mask does not fit the features, G114 for other layers or heads than configured.
         """
-        raise NotImplementedError
+        if mask.shape != features.shape[:2]:
+            raise ValueError(Errors.G103.format(mask=tuple(mask.shape), ids=tuple(features.shape[:2])))
+        if self.config.is_uniform:
+            mean = _uniform_shares(mask, like=features)[:, None] @ features  # (batch, 1, width)
+            return mean * mask[..., None]
+        weights = self.mixture(features, dropout=dropout)
+        arriving = receive(features, layers, weights, with_products=self.config.with_products)
+        return (arriving * self.scales[..., None]).flatten(2)
 
+    def fuse(self, own: Tensor, received: Tensor, dropout: float = 0.0) -> Tensor:
+        """Join each token's own row with what it received.
 
-class UniformMixture(Mixture):
-    """Every candidate counts the same; nothing is learned."""
-
-    def forward(self, features: Tensor, *, dropout: float) -> Tensor:
-        n_layers, n_heads = self.shape[2:]
-        return features.new_full(self.shape, 1.0 / (n_layers * n_heads))  # (directions, mixes, layers, heads)
-
-
-class FreeMixture(Mixture):
-    """One learned mixture for all positions: softmax over free logits, initially 0."""
-
-    def __init__(self, config: TransferConfig) -> None:
-        super().__init__(config)
-        self.logits = nn.Parameter(torch.zeros(self.shape))
-
-    def forward(self, features: Tensor, *, dropout: float) -> Tensor:
-        return self.logits.flatten(2).softmax(-1).view(self.shape)  # (directions, mixes, layers, heads)
-
-
-class ConditionedMixture(Mixture):
-    """Each position has its own mixture: softmax of Linear(locked dropout(x_i))."""
-
-    def __init__(self, config: TransferConfig) -> None:
-        super().__init__(config)
-        self.logits = nn.Linear(config.width, math.prod(self.shape))
-
-    def forward(self, features: Tensor, *, dropout: float) -> Tensor:
-        logits = self.logits(locked_dropout(features, dropout, is_train=dropout > 0.0))
-        logits = logits.unflatten(-1, (*self.shape[:2], -1))  # (batch, seq, directions, mixes, layers * heads)
-        return logits.softmax(-1).unflatten(-1, self.shape[2:])  # (batch, seq, directions, mixes, layers, heads)
-
-
-# --- Fusions: how what arrives joins what was there -----------------------------------------------------------------
-
-
-class Fusion(nn.Module):
-    """Join each token's own row with the features it received."""
-
-    def __init__(self, config: TransferConfig) -> None:
-        super().__init__()
-
-    @staticmethod
-    def n_rows(n_features: int) -> int:
-        """Width of the result, as a multiple of the width of a token's own row."""
-        raise NotImplementedError
-
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
-        """Fuse token by token.
-
-        own (Tensor): Shape: (tokens, width).
-        received (Tensor): Shape: (tokens, n_features * width).
-        dropout (float): Rate in training, 0 in prediction.
-        RETURNS (Tensor): Shape: (tokens, width * n_rows).
+        own (Tensor): Shape: (..., width).
+        received (Tensor): Shape: (..., n_features * width).
+        dropout (float): Rate on the input of gates in training, 0 in prediction.
+        RETURNS (Tensor): The row itself first. Shape: (..., output_width).
         """
-        raise NotImplementedError
+        fused: Tensor = self.fusion(own, received, dropout=dropout)
+        return fused
+
+    def mixed_graph(self, features: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
+        """The graphs along which features flow, before their scales, to be looked at.
+
+        features, layers, mask: As for `batched`.
+        RETURNS (Tensor): Rows sum to at most 1; padding is 0. Shape: (batch, directions, mixes, receiver, source), of
+            which the uniform graph is one.
+        """
+        if self.config.is_uniform:
+            shares = _uniform_shares(mask, like=features)  # (batch, source)
+            return (mask[:, :, None] * shares[:, None])[:, None, None]
+        weights = self.mixture(features, dropout=0.0)
+        return mix_graphs(layers, weights, with_products=self.config.with_products).permute(0, 2, 3, 1, 4)
 
 
-class ConcatenateFusion(Fusion):
-    """The row and all received features side by side: [x; s_1; ...; s_n]."""
+def _uniform_shares(mask: Tensor, *, like: Tensor) -> Tensor:
+    """The row of the uniform graph: each real token counts the same, padding 0. Shape: (batch, source).
 
-    @staticmethod
-    def n_rows(n_features: int) -> int:
-        return 1 + n_features
-
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
-        return torch.cat([own, received], dim=-1)
-
-
-class GateFusion(Fusion):
-    """The row beside a gated summary of everything: [x; (W z + b) * sigmoid(V z + c)], z = dropout([x; s_1; ...])."""
-
-    def __init__(self, config: TransferConfig) -> None:
-        super().__init__(config)
-        input_width = config.width * (1 + config.n_features)
-        self.value = nn.Linear(input_width, config.width)
-        self.gate = nn.Linear(input_width, config.width)
-
-    @staticmethod
-    def n_rows(n_features: int) -> int:
-        return 2
-
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
-        both = F.dropout(torch.cat([own, received], dim=-1), dropout, training=dropout > 0.0)
-        gated = self.value(both) * self.gate(both).sigmoid()  # (tokens, width)
-        return torch.cat([own, gated], dim=-1)
-
-
-MIXTURES: Dict[str, Type[Mixture]] = {
-    "uniform": UniformMixture,
-    "free": FreeMixture,
-    "conditioned": ConditionedMixture,
-}
-FUSIONS: Dict[str, Type[Fusion]] = {
-    "concatenate": ConcatenateFusion,
-    "gate": GateFusion,
-}
+    Published: the sum over tokens divided by the padded length; here by the text's own, so that padding has no effect.
+    """
+    return mask.to(like) / mask.sum(1, keepdim=True).clamp(min=1)

@@ -1,22 +1,24 @@
 """Mixing candidate graphs, transferring features along the mixture, and fusing them."""
 
 from itertools import product
-from typing import Iterator, List
+from typing import Any, Dict, Tuple
 
 import numpy as np
 import pytest
 import torch
-from reference.graph_transfer import graph_transfer
+from reference.graph_transfer import graph_transfer, mixed_graphs, uniform_transfer
 from torch import Tensor
 
-from glomo_spacy.models.glomo.mixing import FUSIONS, MIXTURES, GraphTransfer, GraphWindows, TransferConfig, mix_graphs
+from glomo_spacy.models.glomo.fusions import FUSIONS
+from glomo_spacy.models.glomo.mixing import GraphTransfer, GraphWindows, TransferConfig
+from glomo_spacy.models.glomo.mixtures import MIXTURES
 
-WIDTH, LAYERS, HEADS = 5, 2, 3
+WIDTH, LAYERS, HEADS = 5, 3, 2
 
 
-def make_transfer(mixture: str, fusion: str, n_mixes: int) -> GraphTransfer:
+def make_transfer(mixture: str, fusion: str, n_mixes: int, **settings: Any) -> GraphTransfer:
     """A float64 transfer whose parameters are all random: no initial value may hide a mistake."""
-    transfer = GraphTransfer(TransferConfig(WIDTH, LAYERS, HEADS, mixture, n_mixes, fusion)).double()
+    transfer = GraphTransfer(TransferConfig(WIDTH, LAYERS, HEADS, mixture, n_mixes, fusion, **settings)).double()
     for parameter in transfer.parameters():
         torch.nn.init.normal_(parameter)
     return transfer
@@ -32,24 +34,91 @@ def make_graphs(length: int) -> Tensor:
 def one_window(graphs: Tensor, first: int = 0) -> GraphWindows:
     length = graphs.shape[-1]
     positions = torch.arange(first, first + length)[None]
-    return GraphWindows(positions, torch.ones_like(positions, dtype=torch.bool), graphs[None].unbind(1))
+    everywhere = torch.ones_like(positions, dtype=torch.bool)
+    return GraphWindows(positions, everywhere, everywhere, graphs[None].unbind(1))
 
 
-@pytest.mark.parametrize("mixture, fusion, n_mixes", [*product(MIXTURES, FUSIONS, (1, 2))])
-def test_transfer_equals_plain_loops(mixture: str, fusion: str, n_mixes: int) -> None:
+def state_of(transfer: GraphTransfer) -> Dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in transfer.state_dict().items()}
+
+
+FORMS = [("concatenate", "plain"), ("gru", "plain"), ("gate", "plain"), ("gate-products", "products")]  # gate_fuse 0-3
+
+
+@pytest.mark.parametrize("mixture, form, n_mixes", [*product(MIXTURES, FORMS, (1, 2))])
+def test_transfer_equals_plain_loops(mixture: str, form: Tuple[str, str], n_mixes: int) -> None:
+    fusion, candidates = form
     transfer = make_transfer(mixture, fusion, n_mixes)
+    assert transfer.config.candidates == candidates
     features, graphs = torch.randn(6, WIDTH, dtype=torch.float64), make_graphs(6)
     result = transfer(features, [one_window(graphs)]).detach().numpy()
-    state = {name: tensor.numpy() for name, tensor in transfer.state_dict().items()}
-    options = {"mixture": mixture, "n_mixes": n_mixes, "fusion": fusion}
-    expected = graph_transfer(features.numpy(), graphs.numpy(), state, **options)
+    options = {"mixture": mixture, "n_mixes": n_mixes, "fusion": fusion, "candidates": candidates}
+    expected = graph_transfer(features.numpy(), graphs.numpy(), state_of(transfer), **options)
     assert result.shape == (6, transfer.config.output_width)
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("fusion, width", [("concatenate", WIDTH * 5), ("gate", WIDTH * 2)])
-def test_output_width_is_as_published(fusion: str, width: int) -> None:
-    assert TransferConfig(WIDTH, LAYERS, HEADS, n_mixes=2, fusion=fusion).output_width == width
+@pytest.mark.parametrize("fusion", [*FUSIONS])
+def test_uniform_graph_sends_everyone_the_mean_of_the_text(fusion: str) -> None:
+    transfer = make_transfer("conditioned", fusion, 2, graph="uniform")
+    assert not any(name.startswith(("mixture", "scales")) for name in transfer.state_dict())
+    features = torch.randn(6, WIDTH, dtype=torch.float64)
+    short, long = torch.tensor([[True] * 2 + [False] * 2]), torch.ones(1, 4, dtype=torch.bool)
+    positions = torch.tensor([[0, 1, 0, 0], [2, 3, 4, 5]])
+    mask = torch.cat([short, long])
+    result = transfer(features, [GraphWindows(positions, mask, mask)]).detach().numpy()
+    parts = [uniform_transfer(part.numpy(), state_of(transfer), fusion) for part in (features[:2], features[2:])]
+    np.testing.assert_allclose(result, np.concatenate(parts), atol=1e-12)
+    assert result.shape[1] == transfer.config.output_width
+
+
+def test_two_tokens_by_hand() -> None:
+    """x = (1, 10); the right graph of the first token attends to the second with weight 1, products reach nothing."""
+    transfer = GraphTransfer(TransferConfig(1, 2, 1, "uniform", 1, candidates="products"))
+    left, right = torch.tensor([[0.0, 0.0], [0.5, 0.0]]), torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+    layers = [graph[None, None] for graph in (left, left, right, right)]
+    received = transfer.batched(torch.tensor([[[1.0], [10.0]]]), layers, torch.ones(1, 2, dtype=torch.bool))
+    # three candidates weigh 1/3 each, two of which are the graph itself and one its square, which is 0 here
+    torch.testing.assert_close(received, torch.tensor([[[0.0, 20 / 3], [1 / 3, 0.0]]]))
+
+
+GATES = [("gate", 2, 2), ("gate-products", 1, 2), ("gate-products", 2, 2), ("gate-products", 3, 2)]
+WIDTHS = [("concatenate", 2, 5), ("gru", 2, 2), *GATES, ("gate-products", 4, 3)]
+
+
+@pytest.mark.parametrize("fusion, n_mixes, n_rows", WIDTHS)
+def test_output_width_is_as_published(fusion: str, n_mixes: int, n_rows: int) -> None:
+    assert TransferConfig(WIDTH, LAYERS, HEADS, n_mixes=n_mixes, fusion=fusion).output_width == WIDTH * n_rows
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_batched_form_gives_what_windows_give(form: Tuple[str, str]) -> None:
+    transfer = make_transfer("conditioned", form[0], 2)
+    rows, graphs = torch.randn(3, 7, WIDTH, dtype=torch.float64), make_graphs(7)
+    mask = torch.arange(7) < torch.tensor([[7], [4], [1]])
+    layers = (graphs * (mask[:, None, None, :, None] & mask[:, None, None, None, :])).unbind(1)
+    fused = transfer.fuse(rows, transfer.batched(rows, layers, mask))
+    for index, length in enumerate((7, 4, 1)):
+        alone = transfer(rows[index, :length], [one_window(graphs[..., :length, :length])])
+        torch.testing.assert_close(fused[index, :length], alone)
+    assert not transfer.batched(rows, layers, mask)[~mask].any()
+
+
+@pytest.mark.parametrize("candidates, n_mixes", [("plain", 2), ("products", 1)])
+def test_mixed_graph_is_the_one_that_features_take(candidates: str, n_mixes: int) -> None:
+    transfer = make_transfer("conditioned", "gate", n_mixes, candidates=candidates)
+    rows, graphs = torch.randn(1, 6, WIDTH, dtype=torch.float64), make_graphs(6)
+    mask = torch.ones(1, 6, dtype=torch.bool)
+    mixed = transfer.mixed_graph(rows, graphs[None].unbind(1), mask)
+    options = {"mixture": "conditioned", "n_mixes": n_mixes, "candidates": candidates}
+    expected = mixed_graphs(rows[0].numpy(), graphs.numpy(), state_of(transfer), **options)
+    np.testing.assert_allclose(mixed[0].detach().numpy(), expected, atol=1e-12)
+
+
+def test_mixed_graph_of_the_control_is_uniform_over_real_tokens() -> None:
+    transfer = GraphTransfer(TransferConfig(WIDTH, LAYERS, HEADS, graph="uniform"))
+    mixed = transfer.mixed_graph(torch.randn(1, 3, WIDTH), (), torch.tensor([[True, True, False]]))
+    assert mixed.tolist() == [[[[[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]]]]
 
 
 def test_scales_begin_at_one_and_free_mixture_at_uniform() -> None:
@@ -67,7 +136,9 @@ def test_conditioned_mixture_differs_by_position_and_sums_to_one() -> None:
     assert (weights[0, 0] - weights[0, 1]).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("mixture, fusion", [*product(MIXTURES, FUSIONS)])
+@pytest.mark.parametrize(
+    "mixture, fusion", [("free", "gate-products"), ("uniform", "gate"), *product(["conditioned"], FUSIONS)]
+)
 def test_gradients_reach_features_and_every_parameter(mixture: str, fusion: str) -> None:
     transfer = make_transfer(mixture, fusion, 2)
     features, graphs = torch.randn(4, WIDTH, dtype=torch.float64, requires_grad=True), make_graphs(4)
@@ -75,7 +146,7 @@ def test_gradients_reach_features_and_every_parameter(mixture: str, fusion: str)
     def run(features: Tensor, *_: Tensor) -> Tensor:
         return transfer(features, [one_window(graphs)])
 
-    assert torch.autograd.gradcheck(run, (features, *transfer.parameters()))
+    assert torch.autograd.gradcheck(run, (features, *transfer.parameters()), fast_mode=True)
     run(features).square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in transfer.parameters())
 
@@ -97,7 +168,9 @@ def test_padding_and_batch_mates_change_nothing(mixture: str) -> None:
     padded[..., :3, :3] = short
     positions = torch.tensor([[0, 1, 2, 0, 0, 0], [3, 4, 5, 6, 7, 8]])
     is_kept = torch.tensor([[True] * 3 + [False] * 3, [True] * 6])
-    together = transfer(features, [GraphWindows(positions, is_kept, torch.stack([padded, long]).unbind(1))])
+    together = transfer(
+        features, [GraphWindows(positions, torch.ones_like(is_kept), is_kept, torch.stack([padded, long]).unbind(1))]
+    )
     torch.testing.assert_close(together, alone)
 
 
@@ -106,7 +179,9 @@ def test_overlapping_windows_give_each_token_its_central_row() -> None:
     features, first, second = torch.randn(6, WIDTH, dtype=torch.float64), make_graphs(4), make_graphs(4)
     positions = torch.tensor([[0, 1, 2, 3], [2, 3, 4, 5]])
     is_kept = torch.tensor([[True, True, True, False], [False, True, True, True]])
-    result = transfer(features, [GraphWindows(positions, is_kept, torch.stack([first, second]).unbind(1))])
+    result = transfer(
+        features, [GraphWindows(positions, torch.ones_like(is_kept), is_kept, torch.stack([first, second]).unbind(1))]
+    )
     from_first = transfer(features[:4], [one_window(first)])
     from_second = transfer(features[2:], [one_window(second)])
     torch.testing.assert_close(result, torch.cat([from_first[:3], from_second[1:]]))
@@ -120,19 +195,6 @@ def test_tokens_outside_every_window_receive_nothing() -> None:
     assert torch.equal(transfer(features, [])[:, :WIDTH], features)
 
 
-def test_layers_are_drawn_one_at_a_time() -> None:
-    drawn: List[int] = []
-
-    def layers() -> Iterator[Tensor]:
-        for index, graphs in enumerate(make_graphs(3)[None].unbind(1)):
-            drawn.append(index)
-            yield graphs
-
-    weights = torch.full((2, 1, LAYERS, HEADS), 1 / 6, dtype=torch.float64)
-    assert mix_graphs(layers(), weights).shape == (1, 2, 1, 3, 3)
-    assert drawn == list(range(2 * LAYERS))
-
-
 @pytest.mark.parametrize("mixture, fusion", [("conditioned", "concatenate"), ("uniform", "gate")])
 def test_dropout_acts_only_when_its_rate_is_given(mixture: str, fusion: str) -> None:
     transfer = make_transfer(mixture, fusion, 1)
@@ -142,7 +204,29 @@ def test_dropout_acts_only_when_its_rate_is_given(mixture: str, fusion: str) -> 
     assert not torch.allclose(transfer(features, windows, dropout=0.5), still)
 
 
-@pytest.mark.parametrize("field, value", [("mixture", "random"), ("fusion", "gru"), ("n_mixes", 0), ("width", 2.5)])
+SETTINGS = [
+    ("mixture", "random"),
+    ("fusion", "sum"),
+    ("n_mixes", 0),
+    ("width", 2.5),
+    ("candidates", "all"),
+    ("graph", "no"),
+]
+
+
+@pytest.mark.parametrize("field, value", SETTINGS)
 def test_unknown_settings_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"G10[01].*{field}.*{value}"):
         TransferConfig(**{"width": WIDTH, "n_layers": LAYERS, "n_heads": HEADS, field: value})
+
+
+def test_gate_for_products_refuses_plain_candidates() -> None:
+    with pytest.raises(ValueError, match=r"G112.*'gate-products'.*candidates = 'plain'"):
+        TransferConfig(WIDTH, LAYERS, HEADS, fusion="gate-products", candidates="plain")
+
+
+def test_a_mask_of_another_shape_is_refused() -> None:
+    transfer = make_transfer("uniform", "gate", 1)
+    features = torch.zeros(1, 3, WIDTH, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"G103.*\(1, 4\).*\(1, 3\)"):
+        transfer.batched(features, make_graphs(3)[None].unbind(1), torch.ones(1, 4, dtype=torch.bool))
