@@ -1,5 +1,6 @@
 """A tiny corpus with something to learn, and a tiny run on it."""
 
+import json
 from pathlib import Path
 from typing import Any, Dict
 
@@ -9,6 +10,7 @@ from confection import Config
 
 from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
 from glomo_spacy.corpora.shard_writer import write_record
+from glomo_spacy.corpora.squad_prepare import prepare_squad
 from glomo_spacy.training.config import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -133,5 +135,63 @@ def tiny_mogrifier(sentences: Path, tmp_path: Path):
         }
         values |= {name.replace("__", "."): value for name, value in overrides.items()}
         return load_config(CONFIGS / "tiny" / "pretrain_mogrifier.cfg", overrides=values)
+
+    return make
+
+
+NAMES = ["Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hanna", "Ida", "Jon", "Kim", "Lea"]
+PLACES = ["Rome", "Oslo", "Lima", "Cairo", "Tokyo", "Delhi", "Paris", "Quito"]
+THINGS = ["apples", "pears", "nuts", "plums", "figs", "dates"]
+
+
+def write_questions(path: Path, *, n_contexts: int, seed: int) -> Path:
+    """A file in the format of SQuAD: who lives where and sells what, two questions on each context."""
+    rng = np.random.default_rng(seed)
+    paragraphs: list[Dict[str, Any]] = []
+    for number in range(n_contexts):
+        names = rng.choice(NAMES, size=2 + number % 4, replace=False).tolist()
+        facts = {name: (str(rng.choice(PLACES)), str(rng.choice(THINGS))) for name in names}
+        context = " ".join(f"{name} lives in {place} and sells {thing}." for name, (place, thing) in facts.items())
+        questions = []
+        for kind, name in enumerate(names[:2]):
+            begin = context.index(name)
+            text = facts[name][kind]
+            asked = f"Where does {name} live?" if kind == 0 else f"What does {name} sell?"
+            answers = [{"text": text, "answer_start": context.index(text, begin)}]
+            questions.append({"id": f"{path.stem}-{number}-{kind}", "question": asked, "answers": answers})
+        paragraphs.append({"context": context, "qas": questions})
+    content = {"version": "1.1", "data": [{"title": "made", "paragraphs": paragraphs}]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared corpus of questions with vectors for most words."""
+    folder = tmp_path_factory.mktemp("questions")
+    rng = np.random.default_rng(0)
+    words = ["where", "what", "lives", "live", "in", "and", "sells", "sell", *NAMES[1:], *PLACES[1:], *THINGS[1:]]
+    rows = [" ".join([word, *(f"{value:.3f}" for value in rng.normal(size=6))]) for word in words]
+    (folder / "vectors.txt").write_text("\n".join(rows) + "\n", encoding="utf8")
+    files = [write_questions(folder / f"{name}.json", n_contexts=24, seed=seed) for seed, name in enumerate("ab")]
+    prepare_squad(files[:1], folder / "corpus", dev=files[1:], vectors=folder / "vectors.txt")
+    return folder / "corpus"
+
+
+@pytest.fixture
+def tiny_reader(questions: Path, tmp_path: Path):
+    """Make the tiny config of a reader, with overrides as for `tiny`."""
+
+    def make(**overrides: Any) -> Config:
+        values = {
+            "paths.corpus": str(questions),
+            "paths.output": str(tmp_path / "run"),
+            "pretraining.max_steps": 6,
+            "pretraining.log_every": 2,
+            "pretraining.evaluate_every": 3,
+        }
+        values |= {name.replace("__", "."): value for name, value in overrides.items()}
+        return load_config(CONFIGS / "tiny" / "squad_reader.cfg", overrides=values)
 
     return make
