@@ -3,7 +3,18 @@
 from .characters import CharacterEncoder
 from .config import ReaderConfig
 from .decoding import best_spans
+from .explanation import GraphUse, ReaderExplanation
 from .reader import ReaderModel
 from .side import Side
+from .trnn import TRNN
 
-__all__ = ["CharacterEncoder", "ReaderConfig", "ReaderModel", "Side", "best_spans"]
+__all__ = [
+    "TRNN",
+    "CharacterEncoder",
+    "GraphUse",
+    "ReaderConfig",
+    "ReaderExplanation",
+    "ReaderModel",
+    "Side",
+    "best_spans",
+]

@@ -43,7 +43,8 @@ class ReaderConfig:
     n_mixes (int): Mixtures per direction, `att_cnt`. Published: 2.
     fusion (str): "concatenate", "gru", "gate" or "gate-products" (`gate_fuse 3`, published). With states it is
         always the published gate.
-    candidates (str): "plain" graphs or "products" across layers too (published).
+    candidates (Optional[str]): "plain" graphs, or "products" across layers too (published). None: what the fusion is
+        for; products with states.
     graph_source, elmo_source (Optional[str]): Where the frozen models come from: packaged name or directory.
     graph_sha256, elmo_sha256 (Optional[str]): Of their weights: a reader must be given what it was trained with.
     encoder_width (int): States per direction of the encoder, `hidden0`. Published: 76.
@@ -76,7 +77,7 @@ class ReaderConfig:
     mixture: str = "conditioned"
     n_mixes: int = 2
     fusion: str = "gate-products"
-    candidates: str = "products"
+    candidates: Optional[str] = None
     graph_source: Optional[str] = None
     graph_sha256: Optional[str] = None
     elmo_source: Optional[str] = None
@@ -140,7 +141,7 @@ class ReaderConfig:
             mixture=self.mixture,
             n_mixes=self.n_mixes,
             fusion="gate" if on_states else self.fusion,
-            candidates=self.candidates,
+            candidates=self.candidates or ("products" if on_states else None),
             graph="uniform" if self.graph == "uniform" else "learned",
         )
 

@@ -35,7 +35,7 @@ class Output(nn.Module):
         question (Tensor): The question's encoding; its last `states_width` channels are read.
             Shape: (batch, question seq, at least states_width).
         question_mask (Tensor): Shape: (batch, question seq).
-        RETURNS (Tuple[Tensor, Tensor]): float32, -1e30 at padding. Shape of each: (batch, seq).
+        RETURNS (Tuple[Tensor, Tensor]): -1e30 at padding. Shape of each: (batch, seq).
         """
         raise NotImplementedError
 
@@ -68,7 +68,7 @@ class PointerOutput(Output):
 
     def _point(self, from_rows: Tensor, state: Tensor, mask: Tensor) -> Tensor:
         scores = self.score((from_rows + self.from_state(state)[:, None]).tanh()).squeeze(-1)  # (batch, seq)
-        return scores.float().masked_fill(~mask, MINUS_INFINITY)
+        return as_logits(scores, mask)
 
 
 class RecurrentOutput(Output):
@@ -86,9 +86,13 @@ class RecurrentOutput(Output):
         rate = self.config.dropout if is_train else 0.0
         starts = self.start_encoder(rows, mask, dropout=rate)  # (batch, seq, 2 * model_width)
         ends = self.end_encoder(torch.cat([rows, starts], dim=-1), mask, dropout=rate)
-        scores = self.start_score(starts).squeeze(-1), self.end_score(ends).squeeze(-1)
-        start, end = (score.float().masked_fill(~mask, MINUS_INFINITY) for score in scores)
-        return start, end
+        return as_logits(self.start_score(starts).squeeze(-1), mask), as_logits(self.end_score(ends).squeeze(-1), mask)
+
+
+def as_logits(scores: Tensor, mask: Tensor) -> Tensor:
+    """At least float32, in which -1e30 can be held, and that at padding. Shape: (batch, seq)."""
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    return scores.to(dtype).masked_fill(~mask, MINUS_INFINITY)
 
 
 OUTPUT_LAYERS: Dict[str, Type[Output]] = {"pointer": PointerOutput, "recurrent": RecurrentOutput}

@@ -19,8 +19,10 @@ from .attention import BiAttention
 from .characters import CharacterEncoder
 from .config import ReaderConfig
 from .encoder import Encoder
+from .explanation import GraphUse, ReaderExplanation
 from .pointer import OUTPUT_LAYERS, Logits
 from .side import Side
+from .trnn import TRNN
 
 
 class ReaderModel(nn.Module):
@@ -39,7 +41,7 @@ class ReaderModel(nn.Module):
         self.characters = _new_character_encoder(config)
         on_words = config.graph in ("inputs", "uniform")
         self.transfer = GraphTransfer(config.transfer) if on_words else None
-        self.trnn: Optional[nn.Module] = None
+        self.trnn = TRNN(config.transfer) if config.graph == "states" else None
 
         features_width = config.transfer.output_width if on_words else config.input_width
         self.encoder = Encoder(features_width + (config.char_channels if self.characters else 0), config.encoder_width)
@@ -62,7 +64,7 @@ class ReaderModel(nn.Module):
         owners (Tensor): The context that each question belongs to. Shape: (questions,), int64.
         is_train (bool): Apply dropout. Explicit, because a module's training flag is not safe to toggle between
             threads.
-        RETURNS (Tuple[Tensor, Tensor]): Scores of starts and ends, float32, -1e30 at padding.
+        RETURNS (Tuple[Tensor, Tensor]): Scores of starts and ends, at least float32, -1e30 at padding.
             Shape of each: (questions, context seq).
         RAISES: ValueError G192 if a side lacks what the config asks for.
         """
@@ -85,6 +87,23 @@ class ReaderModel(nn.Module):
         """
         return F.cross_entropy(start_logits, starts) + F.cross_entropy(end_logits, ends)
 
+    @torch.no_grad()
+    def explain(self, context: Side, question: Side, owners: Tensor) -> ReaderExplanation:
+        """Answer, and show which graphs were used how. Arguments as for `forward`, without dropout."""
+        logits = self(context, question, owners, is_train=False)
+        spelled = self._spell((context, question))
+        uses = [self._graph_use(*pair) for pair in zip((context, question), spelled)]
+        return ReaderExplanation(*logits, *uses)
+
+    def _graph_use(self, side: Side, spelled: Optional[Tensor]) -> Optional[GraphUse]:
+        """What graphs of this side do: between words, or between the encoder's states."""
+        rows = self._word_features(side)
+        if self.transfer is not None:
+            return GraphUse.of(self.transfer, rows, side)
+        if self.trnn is None:
+            return None
+        return GraphUse.of(self.trnn.transfer, self._states(rows, side, spelled, rate=0.0), side)
+
     def _encode(self, context: Side, question: Side, *, is_train: bool) -> Tuple[Tensor, Tensor]:
         """Both sides by the same layers. Shapes: (contexts, seq, width), (questions, seq, width)."""
         sides = (context, question)
@@ -95,16 +114,22 @@ class ReaderModel(nn.Module):
         return encoded, asked
 
     def _encode_side(self, side: Side, spelled: Optional[Tensor], *, is_train: bool) -> Tensor:
+        """Shape: (batch, seq, states_width), twice as wide for TRNN."""
         rate = self.config.input_dropout if is_train else 0.0
         rows = self._word_features(side)  # (batch, seq, input_width)
         if self.transfer is not None:
             received = self.transfer.batched(rows, side.graphs or (), side.mask, dropout=rate)
-            rows = self.transfer.fuse(rows, received, dropout=rate)
+            rows = self.transfer.fuse(rows, received, rate)
+        states = self._states(rows, side, spelled, rate=rate)
+        if self.trnn is not None and side.graphs is not None:
+            states = self.trnn(states, side.graphs, side.mask, dropout=rate)
+        return states
+
+    def _states(self, rows: Tensor, side: Side, spelled: Optional[Tensor], *, rate: float) -> Tensor:
+        """Shape: (batch, seq, states_width)."""
         if spelled is not None:
             rows = torch.cat([rows, spelled], dim=-1)
-        states: Tensor = self.encoder(rows, side.mask, dropout=rate)  # (batch, seq, states_width)
-        if self.trnn is not None and side.graphs is not None:
-            states = self.trnn(states, side.graphs, side.mask, dropout=rate)  # (batch, seq, 2 * states_width)
+        states: Tensor = self.encoder(rows, side.mask, dropout=rate)
         return states
 
     def _word_features(self, side: Side) -> Tensor:

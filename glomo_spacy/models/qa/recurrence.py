@@ -37,6 +37,7 @@ class _PackedGRU(torch.autograd.Function):
     """All steps, and all steps back."""
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(
         ctx: Any,
         from_inputs: Tensor,
@@ -71,6 +72,7 @@ class _PackedGRU(torch.autograd.Function):
         return states
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, d_states: Tensor) -> Tuple[Optional[Tensor], ...]:
         weight, state, states, products, gates = ctx.saved_tensors
         width = state.shape[-1]

@@ -1,0 +1,101 @@
+"""The reader against plain loops, and what must not change its answers."""
+
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+import pytest
+import torch
+from reference.reader import Text
+from reference.reader_state import oracle_of, random_reader, random_text, side_of
+from torch import Tensor
+
+from glomo_spacy.models.qa import ReaderModel, Side
+
+VARIANTS: List[Dict[str, Any]] = [
+    {},
+    {"output": "recurrent"},
+    {"attention": "square"},
+    *({"graph": "inputs", "fusion": fusion} for fusion in ("concatenate", "gru", "gate", "gate-products")),
+    {"graph": "inputs", "mixture": "free", "n_mixes": 1},
+    {"graph": "states"},
+    {"graph": "uniform", "fusion": "concatenate"},
+]
+CONTEXTS, QUESTIONS, OWNERS = (7, 1, 5), (3, 4, 1, 2), (0, 2, 0, 1)  # lengths, and whose each question is
+
+
+def make_texts(seed: int = 0) -> Tuple[List[Text], List[Text]]:
+    generator = np.random.default_rng(seed)
+    contexts, questions = ([random_text(generator, length) for length in lengths] for lengths in (CONTEXTS, QUESTIONS))
+    return contexts, questions
+
+
+def answer(model: ReaderModel, context: Side, question: Side, owners: Any = OWNERS) -> Tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        start, end = model(context, question, torch.tensor(owners), is_train=False)
+    return start, end
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_reader_equals_plain_loops(options: Dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = random_reader(**options)
+    contexts, questions = make_texts()
+    found = answer(model, side_of(contexts), side_of(questions))
+    for number, (owner, question) in enumerate(zip(OWNERS, questions)):
+        expected = oracle_of(model).logits(contexts[owner], question)
+        for logits, scores in zip(found, expected):
+            np.testing.assert_allclose(logits[number, : CONTEXTS[owner]].numpy(), scores, atol=1e-10)
+            assert (logits[number, CONTEXTS[owner] :] == -1e30).all()
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_padding_and_batch_mates_change_nothing(options: Dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    model = random_reader(**options)
+    contexts, questions = make_texts()
+    together = answer(model, side_of(contexts, padding=3, rubbish=9), side_of(questions, padding=2, rubbish=9))
+    for number, (owner, question) in enumerate(zip(OWNERS, questions)):
+        alone = answer(model, side_of([contexts[owner]]), side_of([question]), [0])
+        for many, one in zip(together, alone):
+            torch.testing.assert_close(many[number, : CONTEXTS[owner]], one[0], atol=1e-10, rtol=0)
+
+
+def test_a_context_given_once_or_once_per_question_gives_the_same_answers() -> None:
+    torch.manual_seed(2)
+    model = random_reader(graph="inputs")
+    contexts, questions = make_texts()
+    shared = answer(model, side_of(contexts), side_of(questions))
+    repeated = answer(model, side_of([contexts[owner] for owner in OWNERS]), side_of(questions), range(len(OWNERS)))
+    for one, other in zip(shared, repeated):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_every_parameter_learns_and_evaluation_draws_no_masks(options: Dict[str, Any]) -> None:
+    torch.manual_seed(3)
+    model = random_reader(train_words=True, **options)
+    contexts, questions = make_texts()
+    sides, owners = (side_of(contexts), side_of(questions)), torch.tensor(OWNERS)
+    start, end = model(*sides, owners, is_train=True)
+    model.loss(start, end, torch.tensor([2, 4, 0, 0]), torch.tensor([3, 4, 6, 0])).backward()
+    still = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
+    assert still == []
+    assert torch.equal(answer(model, *sides)[0], answer(model, *sides)[0])
+    assert not torch.equal(start, model(*sides, owners, is_train=True)[0])
+
+
+@pytest.mark.parametrize("options", [{}, {"graph": "states"}, {"output": "recurrent", "attention": "square"}], ids=str)
+def test_gradients_are_those_of_the_loss(options: Dict[str, Any]) -> None:
+    torch.manual_seed(4)
+    model = random_reader(**options)
+    contexts, questions = make_texts()
+    sides = side_of(contexts, padding=1), side_of(questions)
+    assert sides[0].features is not None
+    sides[0].features = sides[0].features.requires_grad_()
+
+    def loss_of(features: Tensor, first_state: Tensor, weight: Tensor) -> Tensor:
+        start, end = model(*sides, torch.tensor(OWNERS), is_train=False)
+        return model.loss(start, end, torch.tensor([2, 4, 0, 0]), torch.tensor([3, 4, 6, 0]))
+
+    inputs = sides[0].features, model.self_encoder.first_state, model.encoder.gru.weight_hh_l0_reverse
+    assert torch.autograd.gradcheck(loss_of, inputs, fast_mode=True)
