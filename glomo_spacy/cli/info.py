@@ -108,7 +108,6 @@ def _unusable_weights(checkpoint: "Checkpoint", directory: Path) -> List[str]:
 
 
 def _corpus_report(directory: Path) -> Report:
-    from ..corpora.sentence_shards import open_corpus
     from ..corpora.shards import RECORD_NAME, read_record
 
     report = Report("Prepared corpus", directory)
@@ -121,16 +120,30 @@ def _corpus_report(directory: Path) -> Report:
         sources = enumerate(record.get("sources", []), start=1)
         report.sections["Sources"] = [(str(place), as_text(source)) for place, source in sources]
         for split in splits:
-            report.attempt(lambda split=split: open_corpus(directory, split=split))  # type: ignore[misc]
+            report.attempt(lambda split=split: _open_split(directory, split))  # type: ignore[misc]
     report.sections["Files"] = _file_rows(directory)
     report.problems += _changed_files(directory, record, listed_in=RECORD_NAME)
     return report
 
 
 def _split_text(sizes: Dict[str, Any]) -> str:
-    names = [name for name in ("documents", "sentences", "tokens") if name in sizes]
-    counts = [*((name, sizes[name]) for name in names), ("shards", len(sizes["shards"]))]
-    return ", ".join(f"{name} {count:,}" for name, count in counts) + f", unknown {sizes['unknown_rate']:.2%}"
+    names = [name for name in ("documents", "sentences", "contexts", "questions", "tokens") if name in sizes]
+    text = ", ".join(f"{name} {sizes[name]:,}" for name in names)
+    if "shards" not in sizes:
+        return text
+    return f"{text}, shards {len(sizes['shards']):,}, unknown {sizes['unknown_rate']:.2%}"
+
+
+def _open_split(directory: Path, split: str) -> None:
+    """Open a split of a corpus of whichever format, which checks it."""
+    from ..corpora.sentence_shards import open_corpus
+    from ..corpora.shards import read_record
+    from ..corpora.squad_corpus import FORMAT, SquadCorpus
+
+    if read_record(directory).get("format") == FORMAT:
+        SquadCorpus(directory).split(split)
+    else:
+        open_corpus(directory, split=split)
 
 
 def _changed_files(directory: Path, record: Optional[Dict[str, Any]], *, listed_in: str = "meta.json") -> List[str]:

@@ -18,7 +18,7 @@ from spacy.vectors import Mode, Vectors
 
 from ..errors import Errors
 from ..files import PathLike
-from ..indexers.word_ids import casing_forms
+from ..indexers.word_ids import UNKNOWN_WORD, casing_forms
 from .text_files import open_packed
 
 _HEADER = re.compile(rb"\d+ \d+")  # of word2vec and fastText: the number of words and the width
@@ -48,9 +48,10 @@ def read_vectors(path: PathLike, *, types: Sequence[str], limit: Optional[int] =
         else lower-case, capitalised or upper-case.
     limit (Optional[int]): Keep the first so many words in place of those of the corpus, for texts that are not known
         yet. Floret vectors, which know every word and have no order, give those of the corpus anyway.
-    RETURNS (VectorTable): At least one word. Of a word listed twice the first vector counts.
-    RAISES: FileNotFoundError G004 if there is no such file; ValueError G005 or G006 if it is no text; G073 naming the
-        line that does not fit; G074 if these are no vectors; G075 if no word of the corpus has one.
+    RETURNS (VectorTable): At least one word, each once: of one listed twice the first vector counts. `<unk>` is left
+        out, as it stands for words without a vector.
+    RAISES: FileNotFoundError G004 if there is no such file; ValueError G073 naming the line that does not fit; G074 if
+        these are no vectors; G075 if no word of the corpus has one.
     """
     path = Path(path)
     wanted = None if limit is not None else {form for token in types for form in _forms(token)}
@@ -59,7 +60,7 @@ def read_vectors(path: PathLike, *, types: Sequence[str], limit: Optional[int] =
     for word, vector in entries:
         if len(table) == limit:
             break
-        if (wanted is None or word in wanted) and word not in table:
+        if (wanted is None or word in wanted) and word not in table and word != UNKNOWN_WORD:
             table[word] = vector
     found = {next((form for form in _forms(token) if form in table), None) for token in types}
     if not found - {None}:
