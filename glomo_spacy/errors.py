@@ -99,6 +99,9 @@ class Errors(metaclass=_WithCodes):
     G094 = "ExtractiveQA is made either over a tok2vec, with or without state_graph, or from pretrained, which brings all it needs. Leave one of the two out."
     G095 = "This needs a model of glomo_spacy.ExtractiveQA.v1, but got {found!r}. Set [components.extractive_qa.model]."
     G096 = "The reader over the tok2vec was never initialised. Call nlp.initialize first."
+    G097 = "{name} found no question with an answer to be initialised with. Use a reader such as glomo_spacy.squad.v1, which sets doc._.question and reference.spans[\"answers\"]."
+    G098 = "The context has no words to answer from. Give a text."
+    G099 = "The pipeline has no extractive_qa, but: {components}. Add it with nlp.add_pipe, or load a pipeline that has it."
 
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "

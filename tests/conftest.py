@@ -13,10 +13,14 @@ import numpy
 import pytest
 import torch
 
-from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
+from glomo_spacy.files import sha256_of
+from glomo_spacy.indexers import CharIndexer, VocabularyIndexer, WordIndexer
 from glomo_spacy.models import save_checkpoint
 from glomo_spacy.models.elmo import BiLM, ElmoConfig
+from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 from glomo_spacy.models.mogrifier import LanguageModel, MogrifierConfig
+from glomo_spacy.models.qa import ReaderConfig, ReaderModel
+from glomo_spacy.models.qa.inputs import reader_indexer
 
 torch.set_num_threads(1)
 
@@ -65,3 +69,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def reader_checkpoint(tmp_path_factory: pytest.TempPathFactory, elmo_checkpoint: str) -> str:
+    """A reader small enough for every test that uses all there is: word vectors, characters, a biLM, graphs on states.
+
+    Its weights are random and far from equal, so that the best answer is clear.
+    """
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("reader")
+    words = ["the", "dog", "cat", "sees", "Who", "?", "."]
+    sizes = {"width": 8, "n_layers": 2, "n_heads": 2, "head_width": 4, "n_key_layers": 1, "n_query_layers": 1}
+    graphs = GlomoModel(GlomoConfig(vocab_size=len(words) + 1, sparsity="softmax", n_decoder_layers=1, **sizes))
+    vocab = [*words, "<unk>"]
+    indexer = WordIndexer(vocab).config
+    save_checkpoint(folder / "graphs", graphs, indexer=indexer, vocab=vocab, meta={}, dtype=torch.float16)
+    config = ReaderConfig(
+        n_words=len(vocab),
+        word_width=6,
+        elmo_layers=2,
+        elmo_width=8,
+        characters="abcdefghijklmnopqrstuvwxyz",
+        char_channels=4,
+        graph="states",
+        graph_layers=2,
+        graph_heads=2,
+        graph_source=str(folder / "graphs"),
+        graph_sha256=sha256_of(folder / "graphs" / "model.safetensors"),
+        elmo_source=elmo_checkpoint,
+        elmo_sha256=sha256_of(f"{elmo_checkpoint}/model.safetensors"),
+        encoder_width=4,
+        hidden_width=4,
+        model_width=4,
+    )
+    model = ReaderModel(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    section = reader_indexer(words, lang="en").config
+    save_checkpoint(folder / "reader", model, indexer=section, vocab=vocab, meta={}, dtype=torch.float16)
+    return str(folder / "reader")

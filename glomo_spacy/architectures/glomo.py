@@ -75,6 +75,21 @@ def graph_layers(
         yield batch, network.iter_graphs(ids, mask)
 
 
+def padded_graphs(model: GraphModel, texts: Sequence[Sequence[str]]) -> List[Tensor]:
+    """Every graph of a few texts, side by side.
+
+    model (GraphModel): Of `GlomoGraph.v1`.
+    texts (Sequence[Sequence[str]]): The tokens of each, at least one.
+    RETURNS (List[Tensor]): Left layers bottom to top, then right layers, without gradient; rows and columns of padding
+        are 0. Shape of each: (batch, heads, receiver, source).
+    RAISES: ValueError G120 if the model has no weights, G123 for another kind of model.
+    """
+    frozen = _frozen(model)
+    ids, mask = pad_ids([frozen.indexer.ids(words) for words in texts])  # (batch, seq)
+    with torch.no_grad():
+        return list(frozen.network.iter_graphs(ids.to(frozen.device), mask.to(frozen.device)))
+
+
 def relational_graphs(
     model: GraphModel,
     docs: Sequence[Doc],

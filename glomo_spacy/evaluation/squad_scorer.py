@@ -9,6 +9,7 @@ spaCy: the scorer for pipelines is found through its entry point.
 import re
 import string
 from collections import Counter
+from functools import partial
 from typing import Any, Callable, Dict, Iterable, Mapping, Sequence
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -73,17 +74,18 @@ def create_squad_scorer_v1(*, spans_key: str = "answers") -> Callable[..., Dict[
         `answer_f1` from 0 to 1, as spaCy expects of scores; nothing where no example lists answers.
     """
 
-    def score_examples(examples: Iterable[Any], **settings: Any) -> Dict[str, float]:
-        gold, predictions = {}, {}
-        for place, example in enumerate(examples):
-            answers = example.reference.user_data.get(ANSWERS_KEY)
-            if answers:
-                gold[str(place)] = answers
-                if spans := example.predicted.spans.get(spans_key):
-                    predictions[str(place)] = spans[0].text
-        if not gold:
-            return {}
-        measures = score(gold, predictions)
-        return {f"answer_{name}": measures[name] / 100 for name in ("exact_match", "f1")}
+    return partial(_score_examples, spans_key=spans_key)
 
-    return score_examples
+
+def _score_examples(examples: Iterable[Any], *, spans_key: str, **settings: Any) -> Dict[str, float]:
+    gold, predictions = {}, {}
+    for place, example in enumerate(examples):
+        answers = example.reference.user_data.get(ANSWERS_KEY)
+        if answers:
+            gold[str(place)] = answers
+            if spans := example.predicted.spans.get(spans_key):
+                predictions[str(place)] = spans[0].text
+    if not gold:
+        return {}
+    measures = score(gold, predictions)
+    return {f"answer_{name}": measures[name] / 100 for name in ("exact_match", "f1")}
