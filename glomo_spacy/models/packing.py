@@ -6,9 +6,10 @@ Rows are sorted by falling length, so that those still in use at a step are the 
 
 from typing import List, Optional, Tuple
 
+import torch
 from torch import Tensor
 
-from .masking import lengths_of
+from .masking import lengths_of, reversal_index
 
 
 class Packing:
@@ -55,3 +56,41 @@ class Packing:
     def restore(self, rows: Tensor) -> Tensor:
         """Undo `sort`."""
         return rows if self._order is None else rows[:, self._order.argsort()]
+
+
+class TextPacking(Packing):
+    """A packed batch of texts that is read in both directions, or token by token.
+
+    mask (Tensor): True for real tokens, padding at the right, no text empty. Shape: (batch, seq).
+
+    Attributes:
+    texts (Tensor): The text that each packed token belongs to. Shape: (tokens,).
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        batch, seq = mask.shape
+        super().__init__((batch, seq), mask)
+        self.mask = mask
+        places = torch.arange(batch * seq, device=mask.device).view(batch, seq)
+        self._tokens = self.pack(places[:, :, None]).squeeze(1)  # (tokens,), in the flattened batch
+        self.texts = self._tokens // seq
+
+    def mirrored(self) -> Tensor:
+        """For each packed token the one that takes its place in the text's reverse; its own inverse. (tokens,)."""
+        batch, seq = self.mask.shape
+        numbers = torch.empty(batch * seq, dtype=torch.int64, device=self.texts.device)
+        numbers[self._tokens] = torch.arange(len(self._tokens), device=self.texts.device)
+        firsts = torch.arange(0, batch * seq, seq, device=self.texts.device)[:, None]
+        return numbers[(firsts + reversal_index(self.mask)).flatten()[self._tokens]]
+
+    def drop(self, packed: Tensor, rate: float) -> Tensor:
+        """Locked dropout: drop whole channels of a text, with inverse scaling.
+
+        packed (Tensor): Shape: (tokens, width).
+        rate (float): Share of channels dropped, 0 <= rate < 1; 0 in prediction.
+        RETURNS (Tensor): Shape: (tokens, width).
+        """
+        if rate == 0.0:
+            return packed
+        kept = packed.new_empty(len(self.mask), packed.shape[1]).bernoulli_(1.0 - rate)  # (batch, width)
+        return packed * (kept / (1.0 - rate))[self.texts]

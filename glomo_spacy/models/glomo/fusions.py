@@ -4,13 +4,15 @@ Source: Yang et al. 2018, "Latent Graph Transfer", and option `gate_fuse` of kim
 (`squad/model_t.py`). x is a token's own row, s_1 ... s_n are the n features it received, all of width D.
 """
 
-from typing import Dict, Type
+from typing import Dict, Optional, Type
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..dropout import locked_dropout
 from ..gru import gru_cell
+from ..packing import TextPacking
 from ..products import Linear
 
 
@@ -29,12 +31,15 @@ class Fusion(nn.Module):
         """Width of the result, as a multiple of D."""
         raise NotImplementedError
 
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
+    def forward(
+        self, own: Tensor, received: Tensor, *, dropout: float, packing: Optional[TextPacking] = None
+    ) -> Tensor:
         """Fuse token by token.
 
-        own (Tensor): Shape: (..., width).
+        own (Tensor): Shape: (tokens, width) or (batch, seq, width).
         received (Tensor): Shape: (..., n_features * width).
-        dropout (float): Rate in training, 0 in prediction.
+        dropout (float): Rate in training, 0 in prediction; the mask of a text is locked.
+        packing (Optional[TextPacking]): Whose text each of the tokens is; without it, each has a mask of its own.
         RETURNS (Tensor): The row itself and what joins it. Shape: (..., width * n_rows).
         """
         raise NotImplementedError
@@ -47,7 +52,9 @@ class ConcatenateFusion(Fusion):
     def n_rows(n_features: int) -> int:
         return 1 + n_features
 
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
+    def forward(
+        self, own: Tensor, received: Tensor, *, dropout: float, packing: Optional[TextPacking] = None
+    ) -> Tensor:
         return torch.cat([own, received], dim=-1)
 
 
@@ -62,9 +69,11 @@ class GRUFusion(Fusion):
     def n_rows(n_features: int) -> int:
         return 2
 
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
-        inputs = F.dropout(received, dropout, training=dropout > 0.0)
-        state = F.dropout(own, dropout, training=dropout > 0.0)
+    def forward(
+        self, own: Tensor, received: Tensor, *, dropout: float, packing: Optional[TextPacking] = None
+    ) -> Tensor:
+        inputs = _dropped(received, dropout, packing)
+        state = _dropped(own, dropout, packing)
         updated = gru_cell(self.cell, inputs.flatten(0, -2), state.flatten(0, -2))  # (tokens, width)
         return torch.cat([own, updated.view_as(own)], dim=-1)
 
@@ -82,8 +91,10 @@ class GateFusion(Fusion):
     def n_rows(n_features: int) -> int:
         return 2
 
-    def forward(self, own: Tensor, received: Tensor, *, dropout: float) -> Tensor:
-        both = F.dropout(torch.cat([own, received], dim=-1), dropout, training=dropout > 0.0)
+    def forward(
+        self, own: Tensor, received: Tensor, *, dropout: float, packing: Optional[TextPacking] = None
+    ) -> Tensor:
+        both = _dropped(torch.cat([own, received], dim=-1), dropout, packing)
         gated = self.value(both) * self.gate(both).sigmoid()  # (..., gated width)
         return torch.cat([own, gated], dim=-1)
 
@@ -94,6 +105,15 @@ class GateProductsFusion(GateFusion):
     @staticmethod
     def n_rows(n_features: int) -> int:
         return 1 + max(1, n_features // 4)  # published as max(1, floor(mixes / 2)), two features per mix
+
+
+def _dropped(rows: Tensor, rate: float, packing: Optional[TextPacking]) -> Tensor:
+    """Dropout with one mask per text, as far as it is known which row is whose."""
+    if packing is not None:
+        return packing.drop(rows, rate)
+    if rows.dim() == 3:
+        return locked_dropout(rows, rate, is_train=rate > 0.0)
+    return F.dropout(rows, rate, training=rate > 0.0)
 
 
 FUSIONS: Dict[str, Type[Fusion]] = {

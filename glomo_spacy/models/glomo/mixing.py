@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import Errors
+from ..packing import TextPacking
 from .candidates import N_DIRECTIONS, candidate_names, mix_graphs, receive
 from .fusions import FUSIONS
 from .mixtures import MIXTURES
@@ -144,9 +145,12 @@ class GraphTransfer(nn.Module):
         received: List[Tensor] = []
         receivers: List[Tensor] = []
         for window in windows:
-            rows = self.batched(features[window.positions], window.layers, window.mask, dropout=dropout)
-            received.append(rows[window.is_kept])
-            receivers.append(window.positions[window.is_kept])
+            positions, mask, is_kept = (
+                places.to(features.device) for places in (window.positions, window.mask, window.is_kept)
+            )
+            rows = self.batched(features[positions], window.layers, mask, dropout=dropout)
+            received.append(rows[is_kept])
+            receivers.append(positions[is_kept])
         transferred = features.new_zeros(len(features), self.config.n_features * self.config.width)
         if received:
             transferred = transferred.index_copy(0, torch.cat(receivers), torch.cat(received))
@@ -170,16 +174,31 @@ class GraphTransfer(nn.Module):
         arriving = receive(features, layers, weights, with_products=self.config.with_products)
         return (arriving * self.scales[..., None]).flatten(2)
 
-    def fuse(self, own: Tensor, received: Tensor, dropout: float = 0.0) -> Tensor:
+    def fuse(
+        self, own: Tensor, received: Tensor, dropout: float = 0.0, *, packing: Optional[TextPacking] = None
+    ) -> Tensor:
         """Join each token's own row with what it received.
 
-        own (Tensor): Shape: (..., width).
+        own (Tensor): Shape: (tokens, width) or (batch, seq, width).
         received (Tensor): Shape: (..., n_features * width).
-        dropout (float): Rate on the input of gates in training, 0 in prediction.
+        dropout (float): Rate on the input of gates in training, 0 in prediction; locked.
+        packing (Optional[TextPacking]): Whose text each of the tokens is, if they are packed.
         RETURNS (Tensor): The row itself first. Shape: (..., output_width).
         """
-        fused: Tensor = self.fusion(own, received, dropout=dropout)
+        fused: Tensor = self.fusion(own, received, dropout=dropout, packing=packing)
         return fused
+
+    def packed(self, rows: Tensor, layers: Iterable[Tensor], packing: TextPacking, *, dropout: float = 0.0) -> Tensor:
+        """Transfer and fuse packed texts: what needs a row per real token alone is not done for padding.
+
+        rows (Tensor): Shape: (tokens, width).
+        layers: As in `GraphWindows`.
+        packing (TextPacking): How the texts are packed.
+        dropout (float): Rate in training, 0 in prediction.
+        RETURNS (Tensor): Shape: (tokens, output_width).
+        """
+        received = self.batched(packing.unpack(rows), layers, packing.mask, dropout=dropout)
+        return self.fuse(rows, packing.pack(received), dropout, packing=packing)
 
     def mixed_graph(self, features: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
         """The graphs along which features flow, before their scales, to be looked at.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..dropout import locked_dropout
+from ..packing import TextPacking
 from ..products import Linear
 
 EPSILON = 1e-16  # added to a sum of squares before it divides
@@ -34,22 +35,24 @@ class BiAttention(nn.Module):
         self.other = nn.Linear(width, 1, bias=False)  # v
         self.products = nn.Parameter(torch.empty(width).uniform_(1.0 / math.sqrt(width), 1.0))  # t
 
-    def forward(self, x: Tensor, y: Tensor, x_mask: Tensor, y_mask: Tensor, *, dropout: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, x_packing: TextPacking, y_mask: Tensor, *, dropout: float = 0.0) -> Tensor:
         """Attend.
 
-        x, y (Tensor): Shapes: (batch, seq, width), (batch, other seq, width).
-        x_mask, y_mask (Tensor): True for real tokens. Shapes: (batch, seq), (batch, other seq).
+        x, y (Tensor): 0 at padding. Shapes: (batch, seq, width), (batch, other seq, width).
+        x_packing (TextPacking): How the result is packed.
+        y_mask (Tensor): True for real tokens. Shape: (batch, other seq).
         dropout (float): Locked, of both; the rate in training, 0 in prediction.
-        RETURNS (Tensor): Shape: (batch, seq, 4 * width).
+        RETURNS (Tensor): Shape: (tokens, 4 * width).
         """
         x = locked_dropout(x, dropout, is_train=dropout > 0.0)
         y = locked_dropout(y, dropout, is_train=dropout > 0.0)
         scores = self.own(x) + self.other(y).transpose(1, 2) + (x * self.products) @ y.transpose(1, 2)
         scores = scores.masked_fill(~y_mask[:, None], MINUS_INFINITY)  # (batch, seq, other seq)
-        found = self._shares(scores, y_mask[:, None]) @ y  # (batch, seq, width)
-        best = scores.amax(-1).masked_fill(~x_mask, MINUS_INFINITY)  # (batch, seq)
-        summary = self._shares(best, x_mask)[:, None] @ x  # (batch, 1, width)
-        return torch.cat([x, found, x * found, summary * found], dim=-1)
+        best = scores.amax(-1).masked_fill(~x_packing.mask, MINUS_INFINITY)  # (batch, seq)
+        summary = (self._shares(best, x_packing.mask)[:, None] @ x).squeeze(1)  # (batch, width)
+        found = x_packing.pack(self._shares(scores, y_mask[:, None]) @ y)  # (tokens, width)
+        own = x_packing.pack(x)
+        return torch.cat([own, found, own * found, summary[x_packing.texts] * found], dim=-1)
 
     def _shares(self, scores: Tensor, mask: Tensor) -> Tensor:
         """Scores to weights that sum to 1 along the last axis, 0 at padding."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..dropout import locked_dropout
+from ..packing import TextPacking
 from ..products import Linear
 from .attention import MINUS_INFINITY, AttentivePooling
 from .config import ReaderConfig
@@ -27,11 +28,13 @@ class Output(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, rows: Tensor, mask: Tensor, question: Tensor, question_mask: Tensor, *, is_train: bool) -> Logits:
+    def forward(
+        self, rows: Tensor, packing: TextPacking, question: Tensor, question_mask: Tensor, *, is_train: bool
+    ) -> Logits:
         """Score.
 
-        rows (Tensor): The context. Shape: (batch, seq, model_width).
-        mask (Tensor): Its real tokens. Shape: (batch, seq).
+        rows (Tensor): The context's tokens. Shape: (tokens, model_width).
+        packing (TextPacking): How the contexts are packed.
         question (Tensor): The question's encoding; its last `states_width` channels are read.
             Shape: (batch, question seq, at least states_width).
         question_mask (Tensor): Shape: (batch, question seq).
@@ -53,22 +56,24 @@ class PointerOutput(Output):
         self.score = nn.Linear(config.model_width, 1, bias=False)
         self.step = nn.GRUCell(width, config.states_width)
 
-    def forward(self, rows: Tensor, mask: Tensor, question: Tensor, question_mask: Tensor, *, is_train: bool) -> Logits:
+    def forward(
+        self, rows: Tensor, packing: TextPacking, question: Tensor, question_mask: Tensor, *, is_train: bool
+    ) -> Logits:
         rate = self.config.pointer_dropout if is_train else 0.0
-        encoded = self.encoder(rows, mask, dropout=self.config.dropout if is_train else 0.0)
-        encoded = locked_dropout(encoded, rate, is_train=is_train)  # (batch, seq, 2 * model_width)
+        encoded = self.encoder(rows, packing, dropout=self.config.dropout if is_train else 0.0)
+        encoded = packing.drop(encoded, rate)  # (tokens, 2 * model_width)
         question = locked_dropout(question[..., -self.config.states_width :], rate, is_train=is_train)
         state = self.summary(question, question_mask)  # (batch, states_width)
         kept = F.dropout(torch.ones_like(state), rate, training=is_train)  # one mask for both states
-        from_rows = self.from_row(encoded)  # (batch, seq, model_width)
-        start = self._point(from_rows, state * kept, mask)
-        pointed = (start.softmax(-1)[:, None] @ encoded).squeeze(1)  # (batch, 2 * model_width)
+        from_rows = self.from_row(encoded)  # (tokens, model_width)
+        start = self._point(from_rows, state * kept, packing)
+        pointed = (start.softmax(-1).to(encoded.dtype)[:, None] @ packing.unpack(encoded)).squeeze(1)
         state = self.step(F.dropout(pointed, rate, training=is_train), state)
-        return start, self._point(from_rows, state * kept, mask)
+        return start, self._point(from_rows, state * kept, packing)
 
-    def _point(self, from_rows: Tensor, state: Tensor, mask: Tensor) -> Tensor:
-        scores = self.score((from_rows + self.from_state(state)[:, None]).tanh()).squeeze(-1)  # (batch, seq)
-        return as_logits(scores, mask)
+    def _point(self, from_rows: Tensor, state: Tensor, packing: TextPacking) -> Tensor:
+        hidden = (from_rows + self.from_state(state)[packing.texts]).tanh()  # (tokens, model_width)
+        return as_logits(self.score(hidden), packing)
 
 
 class RecurrentOutput(Output):
@@ -82,17 +87,19 @@ class RecurrentOutput(Output):
         self.end_encoder = Encoder(3 * width, width)
         self.end_score = nn.Linear(2 * width, 1)
 
-    def forward(self, rows: Tensor, mask: Tensor, question: Tensor, question_mask: Tensor, *, is_train: bool) -> Logits:
+    def forward(
+        self, rows: Tensor, packing: TextPacking, question: Tensor, question_mask: Tensor, *, is_train: bool
+    ) -> Logits:
         rate = self.config.dropout if is_train else 0.0
-        starts = self.start_encoder(rows, mask, dropout=rate)  # (batch, seq, 2 * model_width)
-        ends = self.end_encoder(torch.cat([rows, starts], dim=-1), mask, dropout=rate)
-        return as_logits(self.start_score(starts).squeeze(-1), mask), as_logits(self.end_score(ends).squeeze(-1), mask)
+        starts = self.start_encoder(rows, packing, dropout=rate)  # (tokens, 2 * model_width)
+        ends = self.end_encoder(torch.cat([rows, starts], dim=-1), packing, dropout=rate)
+        return as_logits(self.start_score(starts), packing), as_logits(self.end_score(ends), packing)
 
 
-def as_logits(scores: Tensor, mask: Tensor) -> Tensor:
-    """At least float32, in which -1e30 can be held, and that at padding. Shape: (batch, seq)."""
-    dtype = torch.promote_types(scores.dtype, torch.float32)
-    return scores.to(dtype).masked_fill(~mask, MINUS_INFINITY)
+def as_logits(scores: Tensor, packing: TextPacking) -> Tensor:
+    """Unpack: at least float32, in which -1e30 can be held, and that at padding. Shapes: (tokens, 1), (batch, seq)."""
+    scores = packing.unpack(scores.to(torch.promote_types(scores.dtype, torch.float32))).squeeze(-1)
+    return scores.masked_fill(~packing.mask, MINUS_INFINITY)
 
 
 OUTPUT_LAYERS: Dict[str, Type[Output]] = {"pointer": PointerOutput, "recurrent": RecurrentOutput}

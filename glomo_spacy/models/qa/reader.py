@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from ...errors import Errors
 from ..elmo.scalar_mix import ScalarMix
 from ..glomo.mixing import GraphTransfer
+from ..packing import TextPacking
 from ..products import Linear
 from .attention import BiAttention
 from .characters import CharacterEncoder
@@ -68,15 +69,17 @@ class ReaderModel(nn.Module):
             Shape of each: (questions, context seq).
         RAISES: ValueError G192 if a side lacks what the config asks for.
         """
-        encoded, asked = self._encode(context, question, is_train=is_train)
         rate = self.config.dropout if is_train else 0.0
-        encoded, mask = encoded[owners], context.mask[owners]  # (questions, context seq, ...)
-        found = self.attention(encoded, asked, mask, question.mask, dropout=rate)
-        rows = self.join_question(found).relu()  # (questions, context seq, model_width)
-        own = self.self_encoder(rows, mask, dropout=rate)
-        found = self.self_attention(own, own, mask, mask, dropout=rate)
+        (contexts, encoded), (questions, asked) = self._encode(context, question, is_train=is_train)
+        packing = contexts
+        if not torch.equal(owners, torch.arange(context.batch, device=owners.device)):
+            packing, encoded = TextPacking(context.mask[owners]), encoded[owners]
+        found = self.attention(encoded, asked, packing, question.mask, dropout=rate)
+        rows = self.join_question(found).relu()  # (tokens of all questions' contexts, model_width)
+        own = packing.unpack(self.self_encoder(rows, packing, dropout=rate))
+        found = self.self_attention(own, own, packing, packing.mask, dropout=rate)
         rows = rows + self.join_self(found).relu()
-        logits: Logits = self.output(rows, mask, asked, question.mask, is_train=is_train)
+        logits: Logits = self.output(rows, packing, asked, question.mask, is_train=is_train)
         return logits
 
     def loss(self, start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
@@ -91,67 +94,63 @@ class ReaderModel(nn.Module):
     def explain(self, context: Side, question: Side, owners: Tensor) -> ReaderExplanation:
         """Answer, and show which graphs were used how. Arguments as for `forward`, without dropout."""
         logits = self(context, question, owners, is_train=False)
-        spelled = self._spell((context, question))
-        uses = [self._graph_use(*pair) for pair in zip((context, question), spelled)]
-        return ReaderExplanation(*logits, *uses)
+        return ReaderExplanation(*logits, *map(self._graph_use, (context, question)))
 
-    def _graph_use(self, side: Side, spelled: Optional[Tensor]) -> Optional[GraphUse]:
-        """What graphs of this side do: between words, or between the encoder's states."""
-        rows = self._word_features(side)
+    def _graph_use(self, side: Side) -> Optional[GraphUse]:
+        """What the graphs of this side do: between words, or between the encoder's states."""
+        packing = TextPacking(side.mask)
+        rows = self._word_features(side, packing)
         if self.transfer is not None:
-            return GraphUse.of(self.transfer, rows, side)
+            return GraphUse.of(self.transfer, packing.unpack(rows), side)
         if self.trnn is None:
             return None
-        return GraphUse.of(self.trnn.transfer, self._states(rows, side, spelled, rate=0.0), side)
+        states = self._states(rows, self._spell([side], [packing])[0], packing, rate=0.0)
+        return GraphUse.of(self.trnn.transfer, packing.unpack(states), side)
 
-    def _encode(self, context: Side, question: Side, *, is_train: bool) -> Tuple[Tensor, Tensor]:
-        """Both sides by the same layers. Shapes: (contexts, seq, width), (questions, seq, width)."""
-        sides = (context, question)
+    def _encode(self, *sides: Side, is_train: bool) -> List[Tuple[TextPacking, Tensor]]:
+        """All sides by the same layers, with their packings. Shape of each: (batch, seq, width)."""
         for name, side in zip(("context", "question"), sides):
             _check_parts(self.config, side, name)
-        spelled = self._spell(sides)
-        encoded, asked = (self._encode_side(*pair, is_train=is_train) for pair in zip(sides, spelled))
-        return encoded, asked
-
-    def _encode_side(self, side: Side, spelled: Optional[Tensor], *, is_train: bool) -> Tensor:
-        """Shape: (batch, seq, states_width), twice as wide for TRNN."""
+        packings = [TextPacking(side.mask) for side in sides]
+        spelled = self._spell(sides, packings)
         rate = self.config.input_dropout if is_train else 0.0
-        rows = self._word_features(side)  # (batch, seq, input_width)
-        if self.transfer is not None:
-            received = self.transfer.batched(rows, side.graphs or (), side.mask, dropout=rate)
-            rows = self.transfer.fuse(rows, received, rate)
-        states = self._states(rows, side, spelled, rate=rate)
-        if self.trnn is not None and side.graphs is not None:
-            states = self.trnn(states, side.graphs, side.mask, dropout=rate)
-        return states
+        encoded = [self._encode_side(*parts, rate=rate) for parts in zip(sides, spelled, packings)]
+        return [(packing, packing.unpack(rows)) for packing, rows in zip(packings, encoded)]
 
-    def _states(self, rows: Tensor, side: Side, spelled: Optional[Tensor], *, rate: float) -> Tensor:
-        """Shape: (batch, seq, states_width)."""
+    def _encode_side(self, side: Side, spelled: Optional[Tensor], packing: TextPacking, *, rate: float) -> Tensor:
+        """Shape: (tokens, states_width), twice as wide for TRNN."""
+        rows = self._word_features(side, packing)
+        graphs = side.graphs or ()
+        if self.transfer is not None:
+            rows = self.transfer.packed(rows, graphs, packing, dropout=rate)
+        states = self._states(rows, spelled, packing, rate=rate)
+        return states if self.trnn is None else self.trnn(states, graphs, packing, dropout=rate)
+
+    def _states(self, rows: Tensor, spelled: Optional[Tensor], packing: TextPacking, *, rate: float) -> Tensor:
+        """Shape: (tokens, states_width)."""
         if spelled is not None:
             rows = torch.cat([rows, spelled], dim=-1)
-        states: Tensor = self.encoder(rows, side.mask, dropout=rate)
+        states: Tensor = self.encoder(rows, packing, dropout=rate)
         return states
 
-    def _word_features(self, side: Side) -> Tensor:
-        """Static vectors, biLM and given features side by side, 0 at padding. Shape: (batch, seq, input_width)."""
+    def _word_features(self, side: Side, packing: TextPacking) -> Tensor:
+        """Static vectors, biLM and given features side by side. Shape: (tokens, input_width)."""
         parts: List[Tensor] = []
         if self.words is not None and side.word_ids is not None:
-            parts.append(self.words(side.word_ids))
+            parts.append(self.words(packing.pack(side.word_ids[:, :, None]).squeeze(1)))
         if self.elmo_mix is not None and side.elmo is not None:
-            shares = self.elmo_mix.gamma[0] * self.elmo_mix.shares()[0]  # (layers + 1,)
-            parts.append(sum(share * layer for share, layer in zip(shares, side.elmo.unbind(1))))
+            layers = torch.stack([packing.pack(layer) for layer in side.elmo.unbind(1)])  # (layers + 1, tokens, width)
+            parts += self.elmo_mix(layers)
         if side.features is not None and self.config.feature_width:
-            parts.append(side.features)
-        rows = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
-        return rows.masked_fill(~side.mask[:, :, None], 0.0)
+            parts.append(packing.pack(side.features))
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
-    def _spell(self, sides: Sequence[Side]) -> List[Optional[Tensor]]:
-        """Rows of the words' characters, both sides' in one go. Shape of each: (batch, seq, char_channels)."""
+    def _spell(self, sides: Sequence[Side], packings: Sequence[TextPacking]) -> List[Optional[Tensor]]:
+        """Rows of the words' characters, all sides' in one go. Shape of each: (tokens, char_channels)."""
         if self.characters is None:
             return [None for _ in sides]
-        ids = [side.char_ids[side.mask] for side in sides if side.char_ids is not None]  # (tokens, max_chars)
-        rows = self.characters(torch.cat(ids)).split([len(part) for part in ids])
-        return [_padded(part, side.mask) for part, side in zip(rows, sides)]
+        ids = [packing.pack(side.char_ids) for side, packing in zip(sides, packings) if side.char_ids is not None]
+        return list(self.characters(torch.cat(ids)).split([len(part) for part in ids]))
 
 
 def _new_character_encoder(config: ReaderConfig) -> Optional[CharacterEncoder]:
@@ -160,13 +159,6 @@ def _new_character_encoder(config: ReaderConfig) -> Optional[CharacterEncoder]:
     return CharacterEncoder(
         config.n_characters, width=config.char_width, n_channels=config.char_channels, kernel_size=config.char_kernel
     )
-
-
-def _padded(rows: Tensor, mask: Tensor) -> Tensor:
-    """(tokens, width) -> (batch, seq, width), 0 at padding."""
-    places = mask.flatten().nonzero().squeeze(1)
-    padded = rows.new_zeros(mask.numel(), rows.shape[1])
-    return padded.index_copy(0, places, rows).view(*mask.shape, -1)
 
 
 def _check_parts(config: ReaderConfig, side: Side, name: str) -> None:

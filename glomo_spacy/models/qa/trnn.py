@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import Errors
 from ..glomo.mixing import GraphTransfer, TransferConfig
+from ..packing import TextPacking
 
 
 class TRNN(nn.Module):
@@ -28,18 +29,19 @@ class TRNN(nn.Module):
             raise ValueError(Errors.G113.format(fusion=config.fusion, graph=config.graph))
         self.transfer = GraphTransfer(config)
 
-    def forward(self, states: Tensor, layers: Iterable[Tensor], mask: Tensor, *, dropout: float = 0.0) -> Tensor:
+    def forward(
+        self, states: Tensor, layers: Iterable[Tensor], packing: TextPacking, *, dropout: float = 0.0
+    ) -> Tensor:
         """Join each state with what arrives from the states of related tokens.
 
-        states (Tensor): h. Shape: (batch, seq, width).
+        states (Tensor): h of the packed tokens. Shape: (tokens, width).
         layers (Iterable[Tensor]): Left layers bottom to top, then right layers. Shape of each: (batch, heads, receiver,
             source).
-        mask (Tensor): True for real tokens. Shape: (batch, seq).
-        dropout (float): Rate on the input of mixtures (locked) and gate in training, 0 in prediction.
-        RETURNS (Tensor): h, then the gated half. Shape: (batch, seq, 2 * width).
+        packing (TextPacking): How the texts are packed.
+        dropout (float): Rate on the input of mixtures and gate in training, locked; 0 in prediction.
+        RETURNS (Tensor): h, then the gated half. Shape: (tokens, 2 * width).
         """
-        received = self.transfer.batched(states, layers, mask, dropout=dropout)
-        return self.transfer.fuse(states, received, dropout)
+        return self.transfer.packed(states, layers, packing, dropout=dropout)
 
     def mixed_graph(self, states: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
         """The graphs along which states flow, to be looked at. Shape: (batch, directions, mixes, receiver, source)."""
