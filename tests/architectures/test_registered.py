@@ -79,6 +79,15 @@ FEATURES: Dict[str, Any] = {
         {**TRANSFER, "tok2vec": VECTORS, "fusion": "concatenate", "mixture": "uniform"},
         24,
     ),
+    "glomo_spacy.GraphTransfer.v1, gate over products, conditioned": ({**TRANSFER, "fusion": "gate-products"}, 32),
+    "glomo_spacy.GraphTransfer.v1, GRU over products, free": (
+        {**TRANSFER, "fusion": "gru", "mixture": "free", "candidates": "products"},
+        32,
+    ),
+    "glomo_spacy.UniformGraph.v1, the control": (
+        {**TRANSFER, "graph": {"@architectures": "glomo_spacy.UniformGraph.v1"}},
+        32,
+    ),
 }
 NOT_FEATURES = {"glomo_spacy.GlomoGraph.v1"}  # gives graphs; part of every GraphTransfer in the table
 
