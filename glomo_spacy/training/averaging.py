@@ -16,14 +16,14 @@ from ..errors import Errors
 
 
 class WeightAverage(ABC):
-    """An average of a model's parameters; buffers stay the model's own.
+    """An average of a model's trained parameters; frozen ones and buffers stay the model's own.
 
     model (nn.Module): Its parameters now are the start.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._names = [name for name, _ in model.named_parameters()]
-        self._weights = [parameter for _, parameter in model.named_parameters()]
+        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self._names, self._weights = list(trained), list(trained.values())
         self._averages = [parameter.detach().clone() for parameter in self._weights]
 
     @property
