@@ -7,7 +7,7 @@ of whole tokens and, for scoring, as they were written.
 import math
 from functools import partial
 from itertools import compress, islice
-from typing import Callable, Iterable, Iterator, List
+from typing import Any, Callable, Iterable, Iterator, List
 
 import numpy as np
 from spacy.language import Language
@@ -22,7 +22,7 @@ from .squad_file import Question, read_squad
 SPANS_KEY = "answers"
 ANSWERS_KEY = "squad_answers"  # in user_data: the listed answers as text
 ID_KEY = "squad_id"  # in user_data: the data set's name for the question
-QUESTION_KEY = ("._.", "question", None, None)  # where `doc._.question` is kept
+QUESTION_KEY: Any = ("._.", "question", None, None)  # where `doc._.question` is kept
 
 
 @registry.readers("glomo_spacy.squad.v1")

@@ -58,10 +58,10 @@ def read_vectors(path: PathLike, *, types: Sequence[str], limit: Optional[int] =
     entries = _spacy_entries(path, types=types) if path.is_dir() else _text_entries(path, wanted=wanted)
     table: Dict[str, Vector] = {}
     for word, vector in entries:
-        if len(table) == limit:
-            break
         if (wanted is None or word in wanted) and word not in table and word != UNKNOWN_WORD:
             table[word] = vector
+            if len(table) == limit:
+                break
     found = {next((form for form in _forms(token) if form in table), None) for token in types}
     if not found - {None}:
         raise ValueError(Errors.G075.format(path=path))

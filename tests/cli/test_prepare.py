@@ -1,10 +1,11 @@
 """The command that prepares a corpus."""
 
 import pytest
+from squad_files import TINY, make_content, write_squad
 from typer.testing import CliRunner
 
 from glomo_spacy.cli import app
-from glomo_spacy.corpora import SentenceCorpus, ShardedCorpus
+from glomo_spacy.corpora import SentenceCorpus, ShardedCorpus, SquadCorpus
 
 
 @pytest.fixture
@@ -115,3 +116,41 @@ def test_vocabulary_of_another_corpus_is_used(run, tmp_path):
     (tmp_path / "vocab.txt").write_text("cat\n<unk>\n")
     assert run("--vocab", str(tmp_path / "vocab.txt"))[0] == 0
     assert ShardedCorpus(tmp_path / "corpus").words == ["cat", "<unk>"]
+
+
+def test_questions_are_prepared_with_their_vectors(tmp_path):
+    (tmp_path / "vectors.txt").write_text("the 1 2\nmast 3 4\nzebra 5 6\n")
+    dev = write_squad(tmp_path / "dev.json", make_content())
+    options = ["--dev", dev, "--vectors", tmp_path / "vectors.txt", "--max-vectors", 3, "--vector-dtype", "float16"]
+    command = ["prepare", TINY, tmp_path / "corpus", "--format", "squad", *options]
+    result = CliRunner().invoke(app, list(map(str, command)))
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["train", "6", "20", "51", "36", "36", "(100.00%)", "0", "(0.00%)", "0", "0"] in rows
+    assert ["dev", "1", "1", "5", "1", "1", "(100.00%)", "0", "(0.00%)", "0", "0"] in rows
+    assert "Vectors: 3 words of width 2 from vectors.txt" in result.output
+    assert "With a vector in dev: 40.00% of contexts, 0.00% of questions" in result.output
+    corpus = SquadCorpus(tmp_path / "corpus")
+    assert corpus.words == ["the", "mast", "zebra"]
+    assert corpus.record["settings"] == {
+        "lang": "en",
+        "answerable_only": False,
+        "max_vectors": 3,
+        "vector_dtype": "float16",
+    }
+
+
+def test_questions_without_an_answer_are_left_out_and_counted(tmp_path):
+    content = make_content()
+    content["data"][0]["paragraphs"][0]["qas"].append({"id": "q2", "question": "Who?", "answers": []})
+    command = ["prepare", str(write_squad(tmp_path / "two.json", content)), str(tmp_path / "corpus"), "-f", "squad"]
+    assert "[G069]" in CliRunner().invoke(app, command).output
+    result = CliRunner().invoke(app, [*command, "--answerable-only"])
+    assert "Questions without an answer left out of train: 1" in result.output
+
+
+def test_options_of_text_are_refused_for_questions(tmp_path):
+    command = ["prepare", str(TINY), str(tmp_path / "corpus"), "--format", "squad", "--max-words", "9"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "[G018] --max-words is for --format documents or sentences, but the format is squad" in result.output
