@@ -196,11 +196,13 @@ def test_weights_stored_before_candidates_and_graph_were_settings_still_load(che
     model = make_transfer(checkpoint, fusion="gate")
     transfer = model.layers[2]
     stored = srsly.msgpack_loads(transfer.to_bytes())
-    module = srsly.msgpack_loads(stored["shims"][0][0])
+    shim = srsly.msgpack_loads(stored["shims"][0][0])
+    module = srsly.msgpack_loads(shim["state"])
     for name in ("candidates", "graph"):
         del module["config"][name]
     del stored["attrs"][0]["settings"]
-    stored["shims"][0][0] = srsly.msgpack_dumps(module)
+    shim["state"] = srsly.msgpack_dumps(module)
+    stored["shims"][0][0] = srsly.msgpack_dumps(shim)
     other = build_graph_transfer_v1(word_rows(), build_glomo_graph_v1(pretrained=checkpoint), "gate")
     other.layers[2].from_bytes(srsly.msgpack_dumps(stored))
     docs = [make_doc("the small dog sees a cat .")]

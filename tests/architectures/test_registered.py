@@ -71,8 +71,8 @@ FEATURES: Dict[str, Any] = {
         16,
     ),
     "glomo_spacy.GraphTransfer.v1": ({**TRANSFER, "fusion": "concatenate", "mixture": "conditioned"}, 48),
-    "glomo_spacy.GraphTransfer.v1, gate, two free mixes": (
-        {**TRANSFER, "fusion": "gate", "mixture": "free", "n_mixes": 2},
+    "glomo_spacy.GraphTransfer.v1, GRU, two free mixes": (
+        {**TRANSFER, "fusion": "gru", "mixture": "free", "n_mixes": 2},
         32,
     ),
     "glomo_spacy.GraphTransfer.v1, uniform, over vectors": (
@@ -80,10 +80,6 @@ FEATURES: Dict[str, Any] = {
         24,
     ),
     "glomo_spacy.GraphTransfer.v1, gate over products, conditioned": ({**TRANSFER, "fusion": "gate-products"}, 32),
-    "glomo_spacy.GraphTransfer.v1, GRU over products, free": (
-        {**TRANSFER, "fusion": "gru", "mixture": "free", "candidates": "products"},
-        32,
-    ),
     "glomo_spacy.UniformGraph.v1, the control": (
         {**TRANSFER, "graph": {"@architectures": "glomo_spacy.UniformGraph.v1"}},
         32,
