@@ -10,7 +10,7 @@ Spelling keeps its case: a word without vector is looked up in other casings lat
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy
 import spacy
@@ -40,15 +40,18 @@ def main(
     n_threads: int = typer.Option(1, help="Threads that train. Only with one does a seed mean a result", min=1),
 ) -> None:
     """Write the vectors and say in the pipeline's meta where they come from."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, source = Path(file or ""), f"{Path(file or '').name}, first {limit}" if limit else Path(file or "").name
-        if not file:
+    nlp = spacy.blank(lang)
+    if file:
+        source = f"{Path(file).name}, first {limit:,}" if limit else Path(file).name
+        convert_vectors(nlp, Path(file), truncate=limit, prune=-1, name=output.name)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
             tokens, path = Path(folder) / "tokens.txt", Path(folder) / "vectors.txt"
             n_tokens = write_tokens(tokens, lines=read_text(text, squad), lang=lang, n_process=n_process)
-            source = f"skip-gram on {n_tokens:,} tokens of {', '.join([*text, *(path.name for path in squad)])}"
-            train(tokens, path, width=width, window=window, min_count=min_count, epochs=epochs, seed=seed, n=n_threads)
-        nlp = spacy.blank(lang)
-        convert_vectors(nlp, path, truncate=limit, prune=-1, name=output.name)
+            sizes = {"vector_size": width, "window": window, "min_count": min_count, "epochs": epochs}
+            train(tokens, path, sizes=sizes, seed=seed, n_threads=n_threads)
+            convert_vectors(nlp, path, truncate=0, prune=-1, name=output.name)
+        source = f"skip-gram on {n_tokens:,} tokens of {', '.join(map(str, [*text, *squad]))}"
     nlp.meta["description"] = f"Word vectors: {source}"
     nlp.to_disk(output)
     print(f"✔ {output}: {len(nlp.vocab.vectors):,} words of width {nlp.vocab.vectors.shape[1]}; {source}")
@@ -81,23 +84,11 @@ def write_tokens(path: Path, *, lines: Iterator[Tuple[str, bool]], lang: str, n_
     return store.n_tokens
 
 
-def train(
-    tokens: Path, output: Path, *, width: int, window: int, min_count: int, epochs: int, seed: int, n: int
-) -> None:
+def train(tokens: Path, output: Path, *, sizes: Dict[str, int], seed: int, n_threads: int) -> None:
     """Skip-gram with five negative samples (Mikolov et al. 2013)."""
     from gensim.models import Word2Vec
 
-    model = Word2Vec(
-        corpus_file=str(tokens),
-        vector_size=width,
-        window=window,
-        min_count=min_count,
-        epochs=epochs,
-        seed=seed,
-        sg=1,
-        negative=5,
-        workers=n,
-    )
+    model = Word2Vec(corpus_file=str(tokens), sg=1, negative=5, seed=seed, workers=n_threads, **sizes)
     model.wv.save_word2vec_format(str(output), binary=False)
 
 
