@@ -6,11 +6,16 @@ from typing import Any, Dict
 
 import numpy as np
 import pytest
+import torch
 from confection import Config
 
-from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
+from glomo_spacy.corpora.sentences import prepare_sentences
 from glomo_spacy.corpora.shard_writer import write_record
 from glomo_spacy.corpora.squad_prepare import prepare_squad
+from glomo_spacy.indexers import WordIndexer
+from glomo_spacy.models import save_checkpoint
+from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 from glomo_spacy.training.config import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -177,6 +182,20 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = [write_questions(folder / f"{name}.json", n_contexts=24, seed=seed) for seed, name in enumerate("ab")]
     prepare_squad(files[:1], folder / "corpus", dev=files[1:], vectors=folder / "vectors.txt")
     return folder / "corpus"
+
+
+@pytest.fixture(scope="session")
+def graph_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A GLoMo model of two layers and two heads, whose graphs are dense."""
+    torch.manual_seed(0)
+    vocab = ["where", "what", "lives", "sells", "in", "and", *(name.lower() for name in NAMES), "<unk>"]
+    sizes = {"width": 8, "n_layers": 2, "n_heads": 2, "head_width": 4, "n_key_layers": 1, "n_query_layers": 1}
+    model = GlomoModel(GlomoConfig(vocab_size=len(vocab), sparsity="softmax", n_decoder_layers=1, **sizes))
+    for parameter in model.parameters():
+        parameter.data.mul_(3.0)
+    directory = tmp_path_factory.mktemp("glomo") / "tiny"
+    save_checkpoint(directory, model, indexer=WordIndexer(vocab).config, vocab=vocab, meta={})
+    return str(directory)
 
 
 @pytest.fixture
