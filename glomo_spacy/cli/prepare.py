@@ -10,7 +10,7 @@ from ._squad_table import print_squad_table
 
 if TYPE_CHECKING:
     from ..corpora.raw_text import CorpusSettings
-    from ..corpora.sentences import SentenceSettings
+    from ..corpora.sentence_settings import SentenceSettings
     from ..corpora.squad_prepare import SquadSettings
 
     Settings = Union[CorpusSettings, SentenceSettings, SquadSettings]
@@ -152,7 +152,7 @@ def prepare(
     from tqdm import tqdm
 
     from ..corpora import prepare_corpus, prepare_sentences, prepare_squad
-    from ..corpora.sentences import SentenceSettings
+    from ..corpora.sentence_settings import SentenceSettings
     from ..corpora.squad_prepare import SquadSettings
 
     started = time.perf_counter()
@@ -195,7 +195,7 @@ def _make_settings(corpus_format: str, values: Dict[str, Any], *, lang: str, has
     RAISES: G019 if held-out text was given and a share was asked for; G908 for values out of range.
     """
     from ..corpora.raw_text import CorpusSettings
-    from ..corpora.sentences import SentenceSettings
+    from ..corpora.sentence_settings import SentenceSettings
     from ..corpora.squad_prepare import SquadSettings
 
     for name in ("dev_fraction", "dev_documents"):

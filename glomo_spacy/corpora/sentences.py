@@ -6,8 +6,7 @@ Source: the training text of bilm-tf (Peters et al. 2018), which had to be made 
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -19,80 +18,26 @@ from .. import __version__
 from ..errors import Errors
 from ..files import PathLike, atomic_directory
 from ..indexers import VocabularyIndexer
-from .sentence_cutting import SentenceStore, SentenceTokenizer, WhiteSpaceTokenizer
+from .sentence_cutting import SentenceStore
+from .sentence_settings import SentenceSettings
 from .sentence_shards import ALPHABET_NAME, TYPES_NAME, SentenceCorpus
 from .sentence_words import Words, check_order, learn_alphabet, order_words
-from .settings import check_settings, count_held_out
+from .settings import count_held_out
 from .shard_writer import write_lines, write_record, write_shards
 from .shards import COUNTS_NAME, FORMAT_VERSION, VOCABULARY_NAME, read_record, read_words
 from .text_files import TextFile, find_text_files, read_lines
-from .tokenizing import Chunk, Tokenizer, tokenize_lines
+from .tokenizing import Chunk, tokenize_lines
 
 _BEGINNING = 1 << 20  # characters that tell whether a given vocabulary is sorted
 _PROVISIONAL_NAME = "tokens.u32"
-
-
-@dataclass(frozen=True)
-class SentenceSettings:
-    """What a corpus of sentences depends on besides its text.
-
-    lang (str): Language of the tokeniser, as for `spacy.blank`; of tokenised text, the language it is in.
-    tokenized (bool): The text has one sentence per line, with white space between its tokens.
-    unknown (Optional[str]): A token of tokenised text that stands for unknown words, such as `<unk>` in WikiText-2 and
-        PTB, and becomes `<UNK>`. None: there is none.
-    headings (bool): Keep lines of raw text that begin and end with "=" as sentences. They are no sentences.
-    max_tokens (Optional[int]): Cut sentences after so many tokens. None: however long.
-    documents (Optional[str]): What separates documents, which are held out whole: "blank-line", "line" or "file".
-        None: "line" in tokenised text, else "blank-line".
-    max_words (Optional[int]): Words kept, `<S>`, `</S>` and `<UNK>` not counted. Published: 793,468. None: all.
-    min_count (int): Words that are rarer in the training split are unknown to the softmax.
-    alphabet (Optional[int]): Learn so many characters from the training split. None: a model reads bytes.
-    dev_fraction (float): Share of documents held out, at least one if above 0. 0 to below 1.
-    dev_documents (Optional[int]): Held-out documents by number, in place of the share.
-    shuffle (bool): Write the sentences in random order. Training shuffles shards, and sentences in them, anyway.
-    seed (int): Decides which documents are held out, and the order. At least 0.
-    shard_tokens (int): Tokens per shard, about: a sentence is never divided.
-    RAISES: G908 (ValueError) for a value outside its range.
-    """
-
-    lang: str = "en"
-    tokenized: bool = False
-    unknown: Optional[str] = None
-    headings: bool = False
-    max_tokens: Optional[int] = None
-    documents: Optional[str] = None
-    max_words: Optional[int] = 100_000
-    min_count: int = 1
-    alphabet: Optional[int] = None
-    dev_fraction: float = 0.005
-    dev_documents: Optional[int] = None
-    shuffle: bool = False
-    seed: int = 0
-    shard_tokens: int = 10_000_000
-
-    def __post_init__(self) -> None:
-        check_settings(self, at_least={"max_tokens": 1, "alphabet": 1})
-        if self.unknown is not None and not self.tokenized:  # spaCy would cut `<unk>` into pieces
-            raise ValueError(Errors.G908.format(name="unknown", expected="left out of raw text", value=self.unknown))
-
-    @property
-    def document_mark(self) -> str:
-        """What separates documents, decided."""
-        return self.documents or ("line" if self.tokenized else "blank-line")
-
-    @property
-    def tokenizer(self) -> Callable[[], Tokenizer]:
-        """What makes the tokeniser."""
-        if self.tokenized:
-            return partial(WhiteSpaceTokenizer, max_tokens=self.max_tokens)
-        return partial(SentenceTokenizer, self.lang, max_tokens=self.max_tokens)
+_DEFAULTS = SentenceSettings()
 
 
 def prepare_sentences(
     patterns: Iterable[str],
     output: PathLike,
     *,
-    settings: SentenceSettings = SentenceSettings(),
+    settings: SentenceSettings = _DEFAULTS,
     dev: Sequence[str] = (),
     vocab: Optional[PathLike] = None,
     n_process: int = 1,

@@ -11,7 +11,8 @@ import torch
 from typer.testing import CliRunner, Result
 
 from glomo_spacy.cli._app import app
-from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
+from glomo_spacy.corpora.sentences import prepare_sentences
 from glomo_spacy.indexers import VocabularyIndexer
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.checkpoint import save_checkpoint

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from glomo_spacy.corpora import EvalStreams, SentenceCorpus, SentenceStreams
-from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
+from glomo_spacy.corpora.sentences import prepare_sentences
 
 LENGTHS = [7, 1, 12, 3, 30, 2, 5, 9, 1, 4, 18, 6]
 BEGIN, END = 0, 1

@@ -8,9 +8,9 @@ import spacy
 
 from glomo_spacy.corpora import SentenceCorpus, ShardedCorpus, prepare_sentences, sentences, text_files, tokenizing
 from glomo_spacy.corpora.sentence_cutting import SentenceTokenizer
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
 from glomo_spacy.corpora.sentence_shards import open_corpus
 from glomo_spacy.corpora.sentence_words import learn_alphabet
-from glomo_spacy.corpora.sentences import SentenceSettings
 from glomo_spacy.corpora.tokenizing import Chunk
 
 SPECIALS = ["<S>", "</S>", "<UNK>"]

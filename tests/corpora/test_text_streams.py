@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from glomo_spacy.corpora import EvalTextStreams, RunningText, SentenceCorpus, TextStreams, text_streams
-from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
+from glomo_spacy.corpora.sentences import prepare_sentences
 
 LENGTHS = [7, 1, 12, 3, 30, 2, 5, 9, 1, 4, 18, 6]  # 98 words and 12 ends
 END, UNKNOWN = 1, 2

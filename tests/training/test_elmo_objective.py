@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from glomo_spacy.corpora import EvalStreams, SentenceCorpus, SentenceStreams
-from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
+from glomo_spacy.corpora.sentences import prepare_sentences
 from glomo_spacy.evaluation.bilm import held_out_perplexity
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.elmo import ElmoConfig

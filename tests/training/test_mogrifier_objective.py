@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from glomo_spacy.corpora import SentenceCorpus, TextStreams
-from glomo_spacy.corpora.sentences import SentenceSettings, prepare_sentences
+from glomo_spacy.corpora.sentence_settings import SentenceSettings
+from glomo_spacy.corpora.sentences import prepare_sentences
 from glomo_spacy.corpora.text_streams import known_ids
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.training.loop import pretrain
