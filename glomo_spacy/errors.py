@@ -102,6 +102,8 @@ class Errors(metaclass=_WithCodes):
     G097 = "{name} found no question with an answer to be initialised with. Use a reader such as glomo_spacy.squad.v1, which sets doc._.question and reference.spans[\"answers\"]."
     G098 = "The context has no words to answer from. Give a text."
     G099 = "The pipeline has no extractive_qa, but: {components}. Add it with nlp.add_pipe, or load a pipeline that has it."
+    G124 = "The packaged reader {name!r} is not in this installation. Name a reader with --pretrained or a pipeline with --pipeline; projects/squad builds one: spacy project run pipeline."
+    G125 = "There is no pipeline {name!r}: {reason} Give the directory of a saved pipeline, or the name of an installed one."
 
     G010 = (
         "The relational graph belongs to {found} tokens, but the Doc now has {expected} or has other boundaries: tokens were "

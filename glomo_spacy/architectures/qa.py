@@ -209,7 +209,7 @@ def _forward(model: AnswerModel, passages: List[Passage], is_train: bool) -> Tup
     if is_train:
         shim.begin_pass()
     texts = DistinctTexts(passages)
-    rows, rows_backprop = _features(model, texts.docs, is_train)
+    rows, rows_backprop = text_features(model, texts.docs, is_train=is_train)
     inputs = ReaderInputs(model, texts, rows)
     logits: Dict[int, Tensor] = {}
     with torch.set_grad_enabled(is_train):
@@ -231,7 +231,7 @@ def _forward(model: AnswerModel, passages: List[Passage], is_train: bool) -> Tup
     return [cast(Floats2d, torch2xp(scores.detach().clone())) for scores in ordered], backprop
 
 
-def _features(model: AnswerModel, docs: List[Doc], is_train: bool) -> Tuple[Optional[Tensor], Callable[[], Any]]:
+def text_features(model: AnswerModel, docs: List[Doc], *, is_train: bool) -> Tuple[Optional[Tensor], Callable[[], Any]]:
     """Rows of the tok2vec for all Docs, one after the other, and how their gradient goes back; None without one."""
     tok2vec = part_of(model, "tok2vec")
     if tok2vec is None or not docs:

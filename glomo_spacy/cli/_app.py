@@ -28,6 +28,7 @@ COMMANDS = {
     "similar": "glomo_spacy.cli.similar:similar_cli",
     "map": "glomo_spacy.cli.map:map_cli",
     "surprisal": "glomo_spacy.cli.surprisal:surprisal_cli",
+    "ask": "glomo_spacy.cli.ask:ask_cli",
     "extract": "glomo_spacy.cli.extract:extract_cli",
     "convert": "glomo_spacy.cli.convert:convert_cli",
     "info": "glomo_spacy.cli.info:info_cli",

@@ -165,7 +165,7 @@ def make_reading(doc: "Doc", nlp: "Language", *, label: str = "", n_expected: in
     return Reading(
         words=[token.text for token in tokens],
         bits=[max(token._.surprisal, 0.0) for token in tokens],  # rounding may leave a certain word below 0
-        spaces=[_is_before_space(token) for token in tokens],
+        spaces=[is_before_space(token) for token in tokens],
         unknown=[token._.is_lm_unknown for token in tokens],
         ends=ends,
         expected=[expected[token.i] for token in tokens] if expected else (),
@@ -173,7 +173,8 @@ def make_reading(doc: "Doc", nlp: "Language", *, label: str = "", n_expected: in
     )
 
 
-def _is_before_space(token: Any) -> bool:
+def is_before_space(token: Any) -> bool:
+    """Whether white space follows a token, its own or a token of it."""
     rest = token.doc[token.i + 1 :]
     return bool(token.whitespace_) or bool(len(rest) and rest[0].is_space)
 

@@ -141,17 +141,28 @@ def read_texts(text: str) -> List[str]:
     RAISES: G006 (ValueError) for bytes that are not UTF-8; G035 (ValueError) if there is no text; G036
         (FileNotFoundError) for what looks like the path of a text file, but is none.
     """
-    if text == "-":
-        found = _paragraphs(sys.stdin.buffer.read(), source="standard input")
-    elif _is_file(text):
-        found = _paragraphs(Path(text).read_bytes(), source=text)
-    elif text.lower().endswith(_TEXT_SUFFIXES) and not any(letter.isspace() for letter in text):
-        raise FileNotFoundError(Errors.G036.format(path=text))
-    else:
-        found = [text] if text.strip() else []
+    is_named = text == "-" or _is_file(text)
+    whole = read_text(text)
+    found = _paragraphs(whole) if is_named else [whole] if whole.strip() else []
     if not found:
         raise ValueError(Errors.G035.format(path="The text" if not text.strip() else text))
     return found
+
+
+def read_text(text: str) -> str:
+    """The text a command line names, as it stands; it may be empty.
+
+    text (str): "-" for standard input, the path of a file, or a text itself.
+    RAISES: G006 (ValueError) for bytes that are not UTF-8; G036 (FileNotFoundError) for what looks like the path of a
+        text file, but is none.
+    """
+    if text == "-":
+        return _decode(sys.stdin.buffer.read(), source="standard input")
+    if _is_file(text):
+        return _decode(Path(text).read_bytes(), source=text)
+    if text.lower().endswith(_TEXT_SUFFIXES) and not any(letter.isspace() for letter in text):
+        raise FileNotFoundError(Errors.G036.format(path=text))
+    return text
 
 
 def _is_file(text: str) -> bool:
@@ -161,14 +172,17 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _paragraphs(data: bytes, *, source: str) -> List[str]:
-    """Runs of lines without a blank one between them, each on one line."""
+def _decode(data: bytes, *, source: str) -> str:
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(Errors.G006.format(path=source, reason=error.reason, offset=error.start)) from None
+
+
+def _paragraphs(text: str) -> List[str]:
+    """Runs of lines without a blank one between them, each on one line."""
     paragraphs: List[List[str]] = [[]]
-    for line in lines:
+    for line in text.splitlines():
         if line.strip():
             paragraphs[-1].append(line.strip())
         elif paragraphs[-1]:
