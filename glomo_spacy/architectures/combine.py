@@ -31,7 +31,7 @@ def build_concat_v1(tok2vecs: Union[List[FeatureModel], Dict[str, Any]]) -> Feat
 
 def width_of(model: FeatureModel, docs: Optional[List[Doc]]) -> Optional[int]:
     """The width of a tok2vec: as it says, else as its rows for the longest Doc show, else None."""
-    if model.has_dim("nO"):
+    if model.has_dim("nO") and model.get_dim("nO") > 0:  # 0 is what a chain takes from a first Doc that is empty
         return model.get_dim("nO")
     return model.predict([max(docs, key=len)])[0].shape[1] if docs else None
 
