@@ -11,7 +11,7 @@ where a = W x + b is given. Packed means: all first tokens, then all second ones
 that the rows still in use at a step are the first ones (`models.packing`).
 """
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -28,8 +28,7 @@ def run_gru(from_inputs: Tensor, weight: Tensor, bias: Tensor, state: Tensor, si
     sizes (Sequence[int]): Rows in use at each step, falling; their sum is the number of tokens.
     RETURNS (Tensor): Shape: (directions, tokens, width).
     """
-    needs_way_back = torch.is_grad_enabled()  # within the function it never is
-    states: Tensor = _PackedGRU.apply(from_inputs, weight, bias, state, sizes, needs_way_back)
+    states: Tensor = _PackedGRU.apply(from_inputs, weight, bias, state, sizes)
     return states
 
 
@@ -39,86 +38,73 @@ class _PackedGRU(torch.autograd.Function):
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(
-        ctx: Any,
-        from_inputs: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        state: Tensor,
-        sizes: Sequence[int],
-        needs_way_back: bool,
+        ctx: Any, from_inputs: Tensor, weight: Tensor, bias: Tensor, state: Tensor, sizes: Sequence[int]
     ) -> Tensor:
         n_directions, n_tokens, three_widths = from_inputs.shape
         width = three_widths // 3
+        products = torch.empty_like(from_inputs)
+        gates = from_inputs.new_empty(n_directions, n_tokens, 2 * width)
+        candidates = from_inputs.new_empty(n_directions, n_tokens, width)
         states = from_inputs.new_empty(n_directions, n_tokens, width)
-        products = from_inputs.new_empty(n_directions, n_tokens, three_widths) if needs_way_back else None
-        gates = torch.empty_like(products[..., : 2 * width]) if products is not None else None
         weight_t, bias_row = weight.transpose(1, 2), bias[:, None]
-        hidden, start = state, 0
-        for size in sizes:
-            at = slice(start, start + size)
+        hidden = state
+        # Each is cut into steps at once: a slice takes as long as a third of an operation of a step.
+        for size, product, *parts in zip(
+            sizes,
+            products.split(sizes, dim=1),
+            *(part.split(sizes, dim=1) for part in (*_halves(from_inputs), *_halves(products))),
+            *(part.split(sizes, dim=1) for part in (gates, *gates.chunk(2, dim=-1), candidates, states)),
+        ):
+            given, given_new, from_state, from_state_new, gate, reset, update, candidate, next_hidden = parts
             hidden = hidden[:, :size]
-            given = from_inputs[:, at]
-            product = torch.baddbmm(bias_row, hidden, weight_t)  # (directions, size, 3 * width)
-            gate = torch.sigmoid_(given[..., : 2 * width] + product[..., : 2 * width])
-            candidate = torch.addcmul(given[..., 2 * width :], gate[..., :width], product[..., 2 * width :]).tanh_()
-            hidden = torch.lerp(candidate, hidden, gate[..., width:])
-            states[:, at] = hidden
-            if products is not None and gates is not None:
-                products[:, at], gates[:, at] = product, gate
-                products[:, at, :width] = candidate
-            start += size
+            torch.baddbmm(bias_row, hidden, weight_t, out=product)  # (directions, size, 3 * width)
+            torch.add(given, from_state, out=gate).sigmoid_()
+            torch.addcmul(given_new, reset, from_state_new, out=candidate).tanh_()
+            hidden = torch.lerp(candidate, hidden, update, out=next_hidden)
         ctx.sizes = sizes
-        ctx.save_for_backward(weight, state, states, products, gates)
+        ctx.save_for_backward(weight, state, states, products, gates, candidates)
         return states
 
     @staticmethod
     @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, d_states: Tensor) -> Tuple[Optional[Tensor], ...]:
-        weight, state, states, products, gates = ctx.saved_tensors
-        width = state.shape[-1]
+        weight, state, states, products, gates, candidate = ctx.saved_tensors
         before = _states_before(states, state, ctx.sizes)
-        reset, update = gates.split(width, dim=-1)
-        candidate, recurrent = products[..., :width], products[..., 2 * width :]
+        reset, update = gates.chunk(2, dim=-1)
         # How each gate's argument moves with the step's new state: one product per step does all three.
         of_candidate = (1 - update) * (1 - candidate.square())
-        slopes = torch.stack(
-            [
-                of_candidate * recurrent * reset * (1 - reset),
-                (before - candidate) * update * (1 - update),
-                of_candidate * reset,
-            ],
-            dim=2,
-        )  # (directions, tokens, 3, width)
+        slopes = torch.empty_like(products).unflatten(-1, (3, -1))  # (directions, tokens, 3, width)
+        torch.mul(of_candidate, reset, out=slopes[:, :, 2])
+        torch.mul(slopes[:, :, 2] * _halves(products)[1], 1 - reset, out=slopes[:, :, 0])
+        torch.mul((before - candidate) * update, 1 - update, out=slopes[:, :, 1])
         d_total, d_products, d_state = _steps_back(d_states, slopes, update, weight, ctx.sizes)
-        d_weight = d_products.transpose(1, 2) @ before
-        d_bias = d_products.sum(1)
-        d_inputs = torch.cat([d_products[..., : 2 * width], d_total * of_candidate], dim=-1)
-        return d_inputs, d_weight, d_bias, d_state, None, None
+        d_weight, d_bias = d_products.transpose(1, 2) @ before, d_products.sum(1)
+        torch.mul(d_total, of_candidate, out=_halves(d_products)[1])  # the candidate's product, less the reset gate
+        return d_products, d_weight, d_bias, d_state, None
 
 
-def _states_before(states: Tensor, state: Tensor, sizes: List[int]) -> Tensor:
+def _halves(parts: Tensor) -> Tuple[Tensor, Tensor]:
+    """The two gates' part and the candidate's. Shapes: (..., 2 * width), (..., width)."""
+    width = parts.shape[-1] // 3
+    return parts[..., : 2 * width], parts[..., 2 * width :]
+
+
+def _states_before(states: Tensor, state: Tensor, sizes: Sequence[int]) -> Tensor:
     """What each step read. Shape: (directions, tokens, width)."""
-    parts, start = [state], 0
-    for size, next_size in zip(sizes, sizes[1:]):
-        parts.append(states[:, start : start + next_size])
-        start += size
-    return torch.cat(parts, dim=1)
+    steps = states.split(sizes, dim=1)
+    return torch.cat([state, *(step[:, :size] for step, size in zip(steps, sizes[1:]))], dim=1)
 
 
 def _steps_back(
-    d_states: Tensor, slopes: Tensor, update: Tensor, weight: Tensor, sizes: List[int]
+    d_states: Tensor, slopes: Tensor, update: Tensor, weight: Tensor, sizes: Sequence[int]
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Gradients of the states, what comes from later steps included, of the products and of the first state."""
     d_total = d_states.clone(memory_format=torch.contiguous_format)
-    d_products = torch.empty_like(slopes)  # (directions, tokens, 3, width)
+    d_products = torch.empty_like(slopes)
     carried = d_states.new_zeros(len(d_states), 0, d_states.shape[2])
-    end = d_states.shape[1]
-    for size in reversed(sizes):
-        at = slice(end - size, end)
-        d_hidden = d_total[:, at]
+    steps = zip(*(part.split(sizes, dim=1) for part in (d_total, d_products, d_products.flatten(2), slopes, update)))
+    for d_hidden, d_product, d_rows, slope, kept in reversed(list(steps)):
         d_hidden[:, : carried.shape[1]] += carried
-        d_product = torch.mul(d_hidden[:, :, None], slopes[:, at])  # (directions, size, 3, width)
-        d_products[:, at] = d_product
-        carried = torch.baddbmm(d_hidden * update[:, at], d_product.flatten(2), weight)
-        end -= size
+        torch.mul(d_hidden[:, :, None], slope, out=d_product)  # (directions, size, 3, width)
+        carried = torch.baddbmm(d_hidden * kept, d_rows, weight)
     return d_total, d_products.flatten(2), carried
