@@ -119,10 +119,8 @@ class Run:
             torch.manual_seed(system.seed + self.fabric.global_rank)  # dropout differs between processes
         loss: Any = torch.compile(self.objective.loss) if system.compile else self.objective.loss
         self._loss, self._stepper = self.fabric.setup(loss, self.optimizer)
-        is_writer, step = self.fabric.is_global_zero, self.progress.step
-        self.log = RunLog(
-            output, stream=stream, tensorboard=settings.tensorboard, is_writer=is_writer, resumed_step=step
-        )
+        is_writer, step, tensorboard = self.fabric.is_global_zero, self.progress.step, settings.tensorboard
+        self.log = RunLog(output, stream=stream, tensorboard=tensorboard, is_writer=is_writer, resumed_step=step)
 
     def initialize(self, directory: Union[str, Path], *, exclude: Sequence[str]) -> None:
         """Take weights from a checkpoint and say which."""
@@ -249,12 +247,9 @@ class Run:
             self.log.say(warning)
 
     def _draw_progress(self) -> None:
-        self.log.progress(
-            used=self.budget.used(self.progress),
-            tokens=self.progress.tokens,
-            speed=self._clock.speed(self.progress),
-            seconds_left=self.budget.seconds_left(self.progress),
-        )
+        progress, speed = self.progress, self._clock.speed(self.progress)
+        used, left = self.budget.used(progress), self.budget.seconds_left(progress)
+        self.log.progress(used=used, tokens=progress.tokens, speed=speed, seconds_left=left)
 
     def _save_checkpoint(self, folder: Path, measures: Dict[str, Any]) -> None:
         if not self.fabric.is_global_zero:
