@@ -39,8 +39,10 @@ TINY = {
     "name": "tiny",
     "pipeline_name": "qa_tiny",
     "n_process": 1,
+    "options": "--pretraining.max_steps 4 --pretraining.evaluate_every 2",
 }
 pytest.importorskip("gensim", reason="the project trains word vectors by gensim")
+pytest.importorskip("matplotlib", reason="the project draws curves")
 
 
 def copy_project(folder: Path) -> Path:
@@ -100,6 +102,7 @@ def test_all_measures_every_reader_and_makes_a_pipeline(project: Path, run_proje
             row["vectors"] == "none",
         )
     assert "word vectors + TRNN" in done.output
+    assert (project / "metrics" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert read(project / "metrics" / "qa_tiny.predictions.json") == read(
         project / "metrics" / "tiny" / "glove-graphs" / "predictions.json"
     )

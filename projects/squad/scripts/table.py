@@ -23,6 +23,7 @@ NAMES = {
     "elmo-graphs": "ELMo + graphs",
     "elmo-trnn": "ELMo + TRNN",
 }
+NO_VECTORS = "none"
 HEADER = ("features", "size", "vectors", "questions", "seeds", "EM", "F1", "gain F1", "minutes", "hardware")
 
 Figures = Dict[str, Any]
@@ -34,7 +35,7 @@ def main(metrics: Path = typer.Argument(..., help="Folder that holds figures.jso
     groups: Dict[Kind, List[Figures]] = {}
     for path in sorted(metrics.rglob("figures.json")):
         figures = json.loads(path.read_text(encoding="utf8"))
-        kind = (figures["size"], figures["vectors"] or "none", figures["fraction"], figures["variant"])
+        kind = (figures["size"], figures["vectors"] or NO_VECTORS, figures["fraction"], figures["variant"])
         groups.setdefault(kind, []).append(figures)
     ordered = {kind: groups[kind] for kind in sorted(groups, key=_place)}
     rows = [table_row(kind, ordered) for kind in ordered]
@@ -49,7 +50,7 @@ def main(metrics: Path = typer.Argument(..., help="Folder that holds figures.jso
 def _place(kind: Kind) -> Tuple[Any, ...]:
     """Where a row stands: readers that compare side by side, in the order of `NAMES`."""
     size, vectors, fraction, variant = kind
-    return size, fraction, vectors == "none", vectors, list(NAMES).index(variant)
+    return size, fraction, vectors == NO_VECTORS, vectors, list(NAMES).index(variant)
 
 
 def table_row(kind: Kind, groups: Dict[Kind, List[Figures]]) -> List[str]:
