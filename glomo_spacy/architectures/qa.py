@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import Errors
 from ..models.qa import ReaderConfig
 from ..models.qa.windows import best_spans_of_windows
-from .combine import width_of
+from .combine import check_rows, width_of
 from .elmo import build_elmo_v1
 from .glomo import build_glomo_graph_v1, glomo_config
 from .pretrained import PretrainedShim, read_pretrained
@@ -237,6 +237,7 @@ def text_features(model: AnswerModel, docs: List[Doc], *, is_train: bool) -> Tup
     if tok2vec is None or not docs:
         return None, lambda: None
     X, X_backprop = cast(Tuple[DocRows, Callable], tok2vec(docs, is_train))
+    check_rows(tok2vec.name, X, docs)
     rows = xp2torch(model.ops.flatten(X), requires_grad=is_train, device=cast(PretrainedShim, model.shims[0]).device)
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
 
