@@ -1,12 +1,15 @@
-"""The configs that train a tagger on graph features and on contextual vectors."""
+"""The configs for stock `spacy train`: taggers on graph features and on contextual vectors, and a reader."""
 
 from pathlib import Path
 from typing import Any, Dict, List
 
+import numpy as np
 import pytest
 import spacy
 from spacy.cli.train import train
 from spacy.tokens import Doc, DocBin
+
+import glomo_spacy
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -20,7 +23,7 @@ def names(section: Dict[str, Any], *, prefix: str = "") -> List[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["features.cfg", "elmo_tagger.cfg"])
+@pytest.mark.parametrize("name", ["features.cfg", "elmo_tagger.cfg", "squad.cfg"])
 def test_tiny_mirrors_the_config_in_structure(name: str) -> None:
     full, tiny = (spacy.util.load_config(CONFIGS / path) for path in (name, f"tiny/{name}"))
     batch_size = "training.batcher.size"  # one compounds, the other is constant
@@ -75,3 +78,20 @@ def test_stock_spacy_train_takes_the_tiny_config_of_elmo(
     trained = spacy.load(tmp_path / "output" / "model-last")
     assert [token.tag_ for token in trained("The dog sees a cat")] == ["DT", "NN", "VBZ", "DT", "NN"]
     assert list(trained("A dog. A cat.").sents)
+
+
+def test_stock_spacy_train_takes_the_tiny_config_of_a_reader(tmp_path: Path) -> None:
+    """A few steps over word vectors; the reader learns to point, and the trained pipeline brings all it needs."""
+    questions = str(Path(__file__).parent / "fixtures" / "squad_tiny.json")
+    vectors = spacy.blank("en")
+    rng = np.random.default_rng(0)
+    for word in ("the", "lighthouse", "Who", "built", "When", "was", "1862", "Marta", "Lind"):
+        vectors.vocab.set_vector(word, rng.normal(size=4).astype("float32"))
+    vectors.to_disk(tmp_path / "vectors")
+    overrides = {"paths.train": questions, "paths.dev": questions, "paths.vectors": str(tmp_path / "vectors")}
+    train(CONFIGS / "tiny" / "squad.cfg", tmp_path / "output", overrides=overrides)
+    trained = spacy.load(tmp_path / "output" / "model-last")
+    assert set(trained.meta["performance"]) >= {"answer_f1", "answer_exact_match", "extractive_qa_loss"}
+    ((answer, score),) = glomo_spacy.ask(trained, "Marta Lind built it in 1862.", "Who built it?")
+    assert answer.text in "Marta Lind built it in 1862."
+    assert 0.0 < score < 1.0
