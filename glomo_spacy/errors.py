@@ -90,8 +90,6 @@ class Errors(metaclass=_WithCodes):
     G077 = "fraction must be above 0 and at most 1, and limit at least 0, but they are {fraction} and {limit}."
     G078 = "Give either a pipeline or --predictions, but there is {found}."
     G079 = "{option} is for pipelines, but --predictions are scored as they are. Leave it out."
-    G088 = "{path} is neither the directory nor the name of a pipeline. Give a directory made by nlp.to_disk or `spacy train`."
-    G089 = "{path} answers no questions: it has {found}. Give a pipeline with the component extractive_qa."
 
     G090 = "A question must be a text with at least one word, but is {question!r}. Set doc._.question to a question, or to None."
     G091 = "ExtractiveQA runs its tok2vec over questions too, which no component has seen: {name} ({upstream!r}) has no vectors for them. Give it a tok2vec of its own in [components.….model.tok2vec]."
@@ -99,7 +97,7 @@ class Errors(metaclass=_WithCodes):
     G094 = "ExtractiveQA is made either over a tok2vec, with or without state_graph, or from pretrained, which brings all it needs. Leave one of the two out."
     G095 = "This needs a model of glomo_spacy.ExtractiveQA.v1, but got {found!r}. Set [components.extractive_qa.model]."
     G096 = "The reader over the tok2vec was never initialised. Call nlp.initialize first."
-    G097 = "{name} found no question with an answer to be initialised with. Use a reader such as glomo_spacy.squad.v1, which sets doc._.question and reference.spans[\"answers\"]."
+    G097 = '{name} found no question with an answer to be initialised with. Use a reader such as glomo_spacy.squad.v1, which sets doc._.question and reference.spans["answers"].'
     G098 = "The context has no words to answer from. Give a text."
     G099 = "The pipeline has no extractive_qa, but: {components}. Add it with nlp.add_pipe, or load a pipeline that has it."
     G124 = "The packaged reader {name!r} is not in this installation. Name a reader with --pretrained or a pipeline with --pipeline; projects/squad builds one: spacy project run pipeline."

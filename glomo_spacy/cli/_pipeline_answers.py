@@ -18,17 +18,18 @@ def predict_answers(pipeline: str, data: "SquadData", *, batch_size: Optional[in
     data (SquadData): Questions and contexts.
     batch_size (Optional[int]): Questions at a time. None: as the pipeline says.
     RETURNS (Dict[str, str]): By id, the characters of the context that the best answer has, empty where there is none.
-    RAISES: ValueError G099 for a pipeline without `extractive_qa`; OSError E050 of spaCy if there is none.
+    RAISES: ValueError G099 for a pipeline without `extractive_qa`; FileNotFoundError G125 if there is none.
     """
-    import spacy
     from tqdm import tqdm
 
-    nlp = spacy.load(pipeline)
+    from .ask import load_pipeline
+
+    nlp = load_pipeline(pipeline)
     check_pipeline(nlp)
-    ids = [question.id for question in data.questions]
+    names = [question.id for question in data.questions]
     docs = nlp.pipe(_docs(nlp, data), batch_size=batch_size)
-    bar = tqdm(docs, total=len(ids), unit="questions", desc="Answer", delay=0.5, disable=None)
-    return {name: _best_text(doc) for name, doc in zip(ids, bar)}
+    bar = tqdm(docs, total=len(names), unit="questions", desc="Answer", delay=0.5, disable=None)
+    return {name: _best_text(doc) for name, doc in zip(names, bar)}
 
 
 def check_pipeline(nlp: "Language") -> None:

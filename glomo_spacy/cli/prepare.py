@@ -156,17 +156,17 @@ def prepare(
     from ..corpora.squad_prepare import SquadSettings
 
     started = time.perf_counter()
-    if isinstance(settings, SquadSettings):
-        record = prepare_squad(text, output, settings=settings, dev=dev, overwrite=force, **sources)
-        print_squad_table(record, output=output, seconds=time.perf_counter() - started)
-        return record
-    with tqdm(unit="B", unit_scale=True, desc="Tokenise", delay=0.5) as bar:
+    is_squad = isinstance(settings, SquadSettings)
+    with tqdm(unit="question" if is_squad else "B", unit_scale=True, desc="Tokenise", delay=0.5) as bar:
         common: Dict[str, Any] = {"overwrite": force, "start": bar.reset, "progress": bar.update, **sources}
-        if isinstance(settings, SentenceSettings):
+        if isinstance(settings, SquadSettings):
+            record = prepare_squad(text, output, settings=settings, dev=dev, **common)
+        elif isinstance(settings, SentenceSettings):
             record = prepare_sentences(text, output, settings=settings, dev=dev, **common)
         else:
             record = prepare_corpus(text, output, settings=settings, **common)
-    _print_table(record, output=output, seconds=time.perf_counter() - started)
+    print_table = print_squad_table if is_squad else _print_table
+    print_table(record, output=output, seconds=time.perf_counter() - started)
     return record
 
 

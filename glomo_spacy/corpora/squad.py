@@ -54,7 +54,7 @@ def _read_examples(
     nlp: Language, *, path: str, limit: int, fraction: float, seed: int, answerable_only: bool
 ) -> Iterator[Example]:
     data = read_squad(path, answerable_only=answerable_only)
-    chosen = _choose(sum(1 for _ in data.questions), limit=limit, fraction=fraction, seed=seed)
+    chosen = _choose(data.n_questions, limit=limit, fraction=fraction, seed=seed)
     is_chosen = iter(chosen)
     for paragraph in data.paragraphs:
         questions = list(compress(paragraph.questions, islice(is_chosen, len(paragraph.questions))))

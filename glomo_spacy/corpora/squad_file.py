@@ -69,6 +69,11 @@ class SquadData:
     n_unanswerable: int = 0
 
     @property
+    def n_questions(self) -> int:
+        """Number of questions."""
+        return sum(len(paragraph.questions) for paragraph in self.paragraphs)
+
+    @property
     def questions(self) -> Iterator[Question]:
         """All questions, in the order of the file."""
         return (question for paragraph in self.paragraphs for question in paragraph.questions)

@@ -8,7 +8,7 @@ without vector lost its spelling; here they keep it, for graphs and characters. 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ def prepare_squad(
     dev: Sequence[PathLike] = (),
     vectors: Optional[PathLike] = None,
     overwrite: bool = False,
+    start: Callable[[int], Any] = lambda n_questions: None,
+    progress: Callable[[int], Any] = lambda n_questions: None,
 ) -> Dict[str, Any]:
     """Make a directory of questions, contexts and answers.
 
@@ -70,6 +72,8 @@ def prepare_squad(
     dev (Sequence[PathLike]): Held-out files. Empty: there is no held-out split.
     vectors (Optional[PathLike]): Word vectors: a text file, or a directory made by `spacy init vectors`.
     overwrite (bool): Replace a prepared corpus, or an empty directory, that stands at `output`.
+    start (Callable[[int], Any]): Called with the number of questions before they are tokenised.
+    progress (Callable[[int], Any]): Called with the number of questions of each tokenised context.
     RETURNS (Dict[str, Any]): What stands in `corpus.json`.
     RAISES: As `read_squad` and `read_vectors`; G008 for a language that there is not; G020 if a file is named in both
         splits; G067 for an id that stands in two files of a split; G901 if `output` exists.
@@ -80,7 +84,8 @@ def prepare_squad(
         files = {split: paths for split, paths in (("train", train), ("dev", dev)) if paths}
         tokenizer = SquadTokenizer(settings.lang)
         read = {split: _read_files(paths, settings=settings) for split, paths in _apart(files).items()}
-        splits = {split: TokenizedSplit(data, tokenizer) for split, data in read.items()}
+        start(sum(data.n_questions for data in read.values()))
+        splits = {split: TokenizedSplit(data, tokenizer, progress=progress) for split, data in read.items()}
         types, ids = tokenizer.types, tokenizer.ids
         table = None if vectors is None else read_vectors(vectors, types=types, limit=settings.max_vectors)
         is_known = _known_types(types, table)

@@ -2,14 +2,14 @@
 
 from array import array
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from .squad_alignment import AlignmentReport, align_answer, normalize_quotes
 from .squad_corpus import ARRAYS, NO_ANSWER
-from .squad_file import SquadData
+from .squad_file import Paragraph, SquadData
 from .tokenizing import blank_pipeline
 
 _ATTRIBUTES: List[Union[int, str]] = ["ORTH", "IDX", "LENGTH", "IS_SPACE"]
@@ -61,25 +61,33 @@ class TokenizedSplit:
 
     data (SquadData): What was read.
     tokenizer (SquadTokenizer): Counts the tokens.
+    progress (Callable[[int], Any]): Called with the number of questions of each tokenised context.
     """
 
-    def __init__(self, data: SquadData, tokenizer: SquadTokenizer) -> None:
+    def __init__(
+        self, data: SquadData, tokenizer: SquadTokenizer, *, progress: Callable[[int], Any] = lambda n_questions: None
+    ) -> None:
         self.data = data
         self.report = AlignmentReport()
         self._parts: Dict[str, List[Any]] = {name: [] for name in ("tokens", "offsets", "questions", "examples")}
         self._contexts, self._ends = array("q", [0]), array("q", [0])
-        for index, paragraph in enumerate(data.paragraphs):
-            context = tokenizer(paragraph.context)
-            self._parts["tokens"].append(context.orths)
-            self._parts["offsets"].append(context.offsets.astype(np.int32))
-            self._contexts.append(self._contexts[-1] + len(context.orths))
-            for question in paragraph.questions:
-                words = tokenizer(question.text).orths
-                self._parts["questions"].append(words)
-                self._ends.append(self._ends[-1] + len(words))
-                ends = [(answer.start, answer.start + len(answer.text)) for answer in question.answers]
-                spans = [align_answer(context.offsets, *pair, report=self.report) for pair in ends]
-                self._parts["examples"].append((index, *(spans[-1] or (NO_ANSWER, NO_ANSWER))))
+        for paragraph in data.paragraphs:
+            self._append(paragraph, tokenizer)
+            progress(len(paragraph.questions))
+
+    def _append(self, paragraph: Paragraph, tokenizer: SquadTokenizer) -> None:
+        index = len(self._contexts) - 1
+        context = tokenizer(paragraph.context)
+        self._parts["tokens"].append(context.orths)
+        self._parts["offsets"].append(context.offsets.astype(np.int32))
+        self._contexts.append(self._contexts[-1] + len(context.orths))
+        for question in paragraph.questions:
+            words = tokenizer(question.text).orths
+            self._parts["questions"].append(words)
+            self._ends.append(self._ends[-1] + len(words))
+            ends = [(answer.start, answer.start + len(answer.text)) for answer in question.answers]
+            spans = [align_answer(context.offsets, *pair, report=self.report) for pair in ends]
+            self._parts["examples"].append((index, *(spans[-1] or (NO_ANSWER, NO_ANSWER))))
 
     def arrays(self, ids: Dict[int, int]) -> Dict[str, npt.NDArray[Any]]:
         """The arrays of the corpus directory, by name.

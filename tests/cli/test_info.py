@@ -7,10 +7,12 @@ import numpy
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from squad_files import TINY
 from typer.testing import CliRunner
 
 from glomo_spacy.cli import app
 from glomo_spacy.cli.info import Report, info
+from glomo_spacy.corpora import prepare_squad
 from glomo_spacy.corpora.raw_text import CorpusSettings, prepare_corpus
 from glomo_spacy.indexers import CharIndexer, VocabularyIndexer
 from glomo_spacy.models import save_checkpoint
@@ -68,6 +70,15 @@ def test_corpus_is_named_with_splits_and_sources(corpus: Path) -> None:
     assert output.startswith(f"Prepared corpus: {corpus}")
     assert "documents 1, tokens" in output
     assert "text.txt" in output
+
+
+def test_a_corpus_of_questions_is_named_and_checked(tmp_path: Path) -> None:
+    prepare_squad([TINY], tmp_path / "corpus")
+    report = info(tmp_path / "corpus")
+    assert report.sections["Splits"] == [("train", "contexts 6, questions 20, tokens 418")]
+    assert not report.problems
+    (tmp_path / "corpus" / "train.ends.npy").unlink()
+    assert [problem[:6] for problem in info(tmp_path / "corpus").problems] == ["[G902]", "[G042]"]
 
 
 def test_truncated_weights_are_named(broken: Path) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from squad_files import TINY, make_content, write_squad
 
 from glomo_spacy.corpora import read_squad
 from glomo_spacy.corpora.squad_file import Answer
-
-from squad_files import TINY, make_content, write_squad
 
 
 def test_every_question_of_a_file_is_read_in_order() -> None:
