@@ -142,7 +142,7 @@ def _mix_heads(graph: Tensor, share: Tensor) -> Tensor:
         return torch.einsum("bhij,mh->bimj", graph, share)
     if graph.device.type != "cpu" or graph.requires_grad:
         return torch.einsum("bhij,bimh->bimj", graph, share)
-    mixed: Tensor = _MixedHeads.apply(graph, share)
+    mixed: Tensor = _MixedHeads.apply(graph, share.to(graph.dtype))  # under autocast they may differ
     return mixed
 
 
