@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,20 @@ import pytest
 from typer.testing import CliRunner
 
 from glomo_spacy.cli import app
+from glomo_spacy.cli._pipeline_answers import predict_answers
 from glomo_spacy.cli.ask import answer, qa_pipeline
+from glomo_spacy.corpora import SquadCorpus, prepare_squad, read_squad
+from glomo_spacy.corpora.squad_alignment import windows
+from glomo_spacy.indexers import WordIndexer
+from glomo_spacy.models import load_checkpoint
+from glomo_spacy.models.checkpoint import read_checkpoint
+from glomo_spacy.models.qa.sources import load_sources
+from glomo_spacy.training.reader_evaluation import Reading, predict
+from glomo_spacy.training.reader_inputs import ReaderInputs
 
 CONTEXT = "The dog sees the small cat.\n\nMarie Curie discovered radium in 1898, and the cat was asleep."
 QUESTION = "Who sees the cat?"
+GOLD = Path(__file__).parents[1] / "fixtures" / "squad_tiny.json"
 
 
 def run(*args: object, text: str = "") -> Any:
@@ -107,14 +118,13 @@ def test_what_to_answer_with_must_be_there(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_evaluate_qa_scores_a_pipeline_and_writes_its_answers(reader_checkpoint: str, tmp_path: Path) -> None:
-    gold = Path(__file__).parents[1] / "fixtures" / "squad_tiny.json"
     qa_pipeline(reader_checkpoint).to_disk(tmp_path / "pipeline")
-    command = ["evaluate-qa", str(tmp_path / "pipeline"), "--gold", str(gold)]
+    command = ["evaluate-qa", str(tmp_path / "pipeline"), "--gold", str(GOLD)]
     result = CliRunner().invoke(app, [*command, "--output", str(tmp_path / "answers.json"), "--json"])
     assert result.exit_code == 0, result.output
     measures = json.loads(result.stdout.splitlines()[-1])
     again = CliRunner().invoke(
-        app, ["evaluate-qa", "--predictions", str(tmp_path / "answers.json"), "--gold", str(gold), "--json"]
+        app, ["evaluate-qa", "--predictions", str(tmp_path / "answers.json"), "--gold", str(GOLD), "--json"]
     )
     assert measures == json.loads(again.stdout)
     in_twos = CliRunner().invoke(app, [*command, "--batch-size", "2", "--json"])
@@ -122,3 +132,23 @@ def test_evaluate_qa_scores_a_pipeline_and_writes_its_answers(reader_checkpoint:
     assert 0.0 <= measures["exact_match"] <= measures["f1"] <= 100.0
     answers = json.loads((tmp_path / "answers.json").read_text(encoding="utf8"))
     assert len(answers) == measures["total"]
+
+
+@pytest.mark.parametrize("window", [400, 20])
+def test_a_pipeline_answers_what_its_training_run_predicts(
+    window: int, reader_checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same checkpoint, by the loop's evaluation of a prepared corpus and by the component; windows included."""
+    monkeypatch.setattr(
+        "glomo_spacy.architectures.qa_batches.windows", partial(windows, size=window, stride=window // 2)
+    )
+    prepare_squad([GOLD], tmp_path / "corpus", dev=[])
+    split = SquadCorpus(tmp_path / "corpus").split("train")
+    model: Any = load_checkpoint(reader_checkpoint)
+    checkpoint, sources = read_checkpoint(reader_checkpoint), load_sources(model.config)
+    indexer = WordIndexer.from_config(checkpoint.indexer, checkpoint.vocab or [])
+    types = SquadCorpus(tmp_path / "corpus").types
+    inputs = ReaderInputs(types, model.config, indexer=indexer, graphs=sources.graphs, elmo=sources.elmo)
+    predicted = predict(model, inputs, split, reading=Reading(window, window // 2, batch_tokens=500))
+    qa_pipeline(reader_checkpoint).to_disk(tmp_path / "pipeline")
+    assert predict_answers(str(tmp_path / "pipeline"), read_squad(GOLD)) == predicted
