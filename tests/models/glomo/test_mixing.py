@@ -12,6 +12,7 @@ from torch import Tensor
 from glomo_spacy.models.glomo.fusions import FUSIONS
 from glomo_spacy.models.glomo.mixing import GraphTransfer, GraphWindows, TransferConfig
 from glomo_spacy.models.glomo.mixtures import MIXTURES
+from glomo_spacy.models.packing import TextPacking
 
 WIDTH, LAYERS, HEADS = 5, 3, 2
 
@@ -102,6 +103,31 @@ def test_batched_form_gives_what_windows_give(form: Tuple[str, str]) -> None:
         alone = transfer(rows[index, :length], [one_window(graphs[..., :length, :length])])
         torch.testing.assert_close(fused[index, :length], alone)
     assert not transfer.batched(rows, layers, mask)[~mask].any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_packed_form_gives_what_the_batched_form_gives(form: Tuple[str, str]) -> None:
+    transfer = make_transfer("conditioned", form[0], 2)
+    mask = torch.arange(7) < torch.tensor([[4], [7], [1]])
+    rows = torch.randn(3, 7, WIDTH, dtype=torch.float64) * mask[..., None]
+    layers = (make_graphs(7) * (mask[:, None, None, :, None] & mask[:, None, None, None, :])).unbind(1)
+    packing = TextPacking(mask)
+    fused = packing.unpack(transfer.packed(packing.pack(rows), layers, packing))
+    expected = transfer.fuse(rows, transfer.batched(rows, layers, mask))
+    torch.testing.assert_close(fused, expected * mask[..., None])
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_gates_of_a_text_share_their_dropout_mask(is_packed: bool) -> None:
+    transfer = make_transfer("uniform", "gate", 1)
+    own, received = (torch.ones(2, 4, n_rows * WIDTH, dtype=torch.float64) for n_rows in (1, 2))
+    packing = TextPacking(torch.ones(2, 4, dtype=torch.bool)) if is_packed else None
+    if packing is not None:
+        fused = packing.unpack(transfer.fuse(packing.pack(own), packing.pack(received), 0.5, packing=packing))
+    else:
+        fused = transfer.fuse(own, received, 0.5)
+    torch.testing.assert_close(fused, fused[:, :1].expand_as(fused))
+    assert not torch.allclose(fused[0], fused[1])
 
 
 @pytest.mark.parametrize("candidates, n_mixes", [("plain", 2), ("products", 1)])
