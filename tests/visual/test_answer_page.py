@@ -62,6 +62,11 @@ def relations_of(dom: str, kind: str) -> List[str]:
     return [" ".join(unescape(re.sub(r"<[^>]+>", " ", line)).split()) for line in found]
 
 
+def shades_of(dom: str, kind: str) -> List[float]:
+    """How strong the shade of each word is, 0-1."""
+    return [float(share) for share in re.findall(rf"--{kind}: ([\d.]+)", body_of(dom))]
+
+
 def test_the_page_holds_question_text_answers_and_graphs() -> None:
     (item,) = data_of(render_answer_page([explain()]))["items"]
     assert item["question"] == item["name"] == WHO["question"]
@@ -154,6 +159,8 @@ def test_the_answer_is_marked_and_its_relations_are_the_mean_of_the_graphs(tmp_p
     ]
     assert len(re.findall(r'<path class="(?:in|out)"', dom)) == 4
     assert re.search(r"begins the answer 80.0 %, ends it 0.0 %", dom)
+    assert shades_of(dom, "starts") == [1.0, 0.0, 0.0, 0.25, 0.0]
+    assert shades_of(dom, "ends") == [0.0, 1.0, 0.0, 0.5, 0.0]
 
 
 @needs_chromium
@@ -173,11 +180,12 @@ def test_the_address_chooses_text_answer_word_graph_and_shade(tmp_path: Path) ->
 @needs_chromium
 def test_hostile_words_and_texts_without_graphs_or_answers_are_drawn(tmp_path: Path) -> None:
     words = [HOSTILE, "&lt;b&gt;", "\u2028", "'\"`${1}"]
-    bare = AnswerExplanation(HOSTILE, words, [], [0.0] * 4, [0.0] * 4)
+    bare = AnswerExplanation(HOSTILE, words, [], [0.05, 0.0, 0.0, 0.0], [0.0] * 4)
     empty = AnswerExplanation("?", [], [], [], [])
     dom = dom_after_scripts(render_answer_page([bare, empty], title=HOSTILE), tmp_path)
     assert unescape(re.search(r"<title>(.*?)</title>", dom, flags=re.DOTALL)[1]) == HOSTILE
     assert "<img" not in dom
     assert words_of(dom, "word") == [words[0], words[1], words[3]]
     assert "No answer was found" in text_of(dom, "answers")
+    assert shades_of(dom, "starts") == [0.5, 0.0, 0.0]  # nothing is likely: no full shade
     assert relations_of(dom, "in") == []

@@ -1,5 +1,7 @@
 // The text with its shades and lines, the lists beside it, and the address that keeps what is chosen.
 
+const FAINT = 0.1; // probability that has the full shade where all are lower
+
 const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1" : (100 * share).toFixed(1)) + " %";
 
 function choose(change) {
@@ -19,7 +21,8 @@ function drawItem() {
   byId("note").textContent = note;
   const box = byId("words");
   box.replaceChildren();
-  const [mostStarts, mostEnds] = [item().starts, item().ends].map((shares) => shares.reduce((most, share) => Math.max(most, share), 0) || 1);
+  // The likeliest word has the full shade, unless none is likely.
+  const [mostStarts, mostEnds] = [item().starts, item().ends].map((shares) => shares.reduce((most, share) => Math.max(most, share), FAINT));
   words.forEach((word, place) => {
     if (isSpace(place)) return box.append(...(word.includes("\n") ? [make("br")] : [" "]));
     box.append(wordNode(place, item().starts[place] / mostStarts, item().ends[place] / mostEnds));
