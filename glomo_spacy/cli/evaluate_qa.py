@@ -20,8 +20,8 @@ def evaluate_qa_cli(
         None, "--predictions", help="Answer texts by question id (.json, .json.gz), to be scored as they are"
     ),
     output: Optional[Path] = Opt(None, "--output", "-o", help="Write the pipeline's answers here, in the same format"),
-    batch_size: Optional[int] = Opt(None, "--batch-size", help="Questions at a time, for a pipeline (its own)"),
-    limit: int = Opt(0, "--limit", help="Only so many questions from the beginning; 0 for all"),
+    batch_size: Optional[int] = Opt(None, "--batch-size", min=1, help="Questions at a time, for a pipeline"),
+    limit: int = Opt(0, "--limit", min=0, help="Only so many questions from the beginning; 0 for all"),
     answerable_only: bool = Opt(False, "--answerable-only", help="Leave out questions without an answer (SQuAD 2.0)"),
     as_json: bool = Opt(False, "--json", help="Print the numbers as JSON"),
 ) -> None:
