@@ -181,7 +181,7 @@ class GraphTransfer(nn.Module):
 
         own (Tensor): Shape: (tokens, width) or (batch, seq, width).
         received (Tensor): Shape: (..., n_features * width).
-        dropout (float): Rate on the input of gates in training, 0 in prediction; locked.
+        dropout (float): Rate on the input of gates in training, 0 in prediction; locked where texts are told apart.
         packing (Optional[TextPacking]): Whose text each of the tokens is, if they are packed.
         RETURNS (Tensor): The row itself first. Shape: (..., output_width).
         """

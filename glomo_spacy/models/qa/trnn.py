@@ -42,7 +42,3 @@ class TRNN(nn.Module):
         RETURNS (Tensor): h, then the gated half. Shape: (tokens, 2 * width).
         """
         return self.transfer.packed(states, layers, packing, dropout=dropout)
-
-    def mixed_graph(self, states: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
-        """The graphs along which states flow, to be looked at. Shape: (batch, directions, mixes, receiver, source)."""
-        return self.transfer.mixed_graph(states, layers, mask)

@@ -71,14 +71,6 @@ def test_dropout_acts_only_when_its_rate_is_given() -> None:
     assert not torch.allclose(run(trnn, states, layers, mask, dropout=0.5), run(trnn, states, layers, mask))
 
 
-def test_mixed_graph_carries_what_the_states_receive() -> None:
-    trnn, layers, mask = make_trnn(1), make_graphs()[None].unbind(1), torch.ones(1, LENGTH, dtype=torch.bool)
-    states = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64)
-    mixed = trnn.mixed_graph(states, layers, mask)  # (1, directions, 1, receiver, source)
-    carried = torch.cat([trnn.transfer.scales[side] * mixed[:, side, 0] @ states for side in range(2)], dim=-1)
-    torch.testing.assert_close(carried, trnn.transfer.batched(states, layers, mask))
-
-
 @pytest.mark.parametrize("settings", [{"fusion": "concatenate"}, {"graph": "uniform"}])
 def test_other_fusions_and_the_uniform_graph_are_refused(settings: Any) -> None:
     with pytest.raises(ValueError, match=f"G113.*{next(iter(settings.values()))}"):
