@@ -105,14 +105,20 @@ class ReaderConfig:
                 raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
         kernel = f"at most max_chars ({self.max_chars})"
         _check("char_kernel", self.char_kernel, kernel, self.char_kernel <= self.max_chars)
-        alphabet = "an alphabet that lists each character once"
-        _check("characters", self.characters, alphabet, len(set(self.characters)) == len(self.characters))
+        self._check_alphabet()
         if not self.input_width:
             raise ValueError(Errors.G190)
         if self.attention == "square" and self.graph == "states":
             raise ValueError(Errors.G191)
         if self.graph != "none":
             self.transfer  # noqa: B018  # raises if graphs, mixture and fusion do not go together
+
+    def _check_alphabet(self) -> None:
+        letters = self.characters
+        is_fine = isinstance(letters, str) and len(set(letters)) == len(letters)
+        _check("characters", letters, "an alphabet that lists each character once", is_fine)
+        # A config file would take the two for the start of a reference to another value.
+        _check("characters", letters, "without { directly after $; sort the alphabet", "${" not in letters)
 
     @property
     def input_width(self) -> int:

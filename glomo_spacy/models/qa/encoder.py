@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ..memory import keep_freed_memory
 from ..packing import TextPacking
 from ..products import linear
 from .recurrence import run_gru
@@ -43,6 +44,7 @@ class Encoder(nn.Module):
         return self._read_natively(rows, state, packing)
 
     def _read_here(self, rows: Tensor, state: Tensor, packing: TextPacking) -> Tensor:
+        keep_freed_memory()
         mirrored = packing.mirrored()  # (tokens,)
         left, right = self._parameters_of("weight_ih_l0", "bias_ih_l0")
         from_inputs = torch.stack([linear(rows, *left), linear(rows, *right)[mirrored]])  # (2, tokens, 3 * width)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from reference.reader import Text
 from reference.reader_state import oracle_of, random_reader, random_text, side_of
+from reference.reader_torch import Transcription
 from torch import Tensor
 
 from glomo_spacy.models.qa import ReaderModel, Side
@@ -99,3 +100,69 @@ def test_gradients_are_those_of_the_loss(options: Dict[str, Any]) -> None:
 
     inputs = sides[0].features, model.self_encoder.first_state, model.encoder.gru.weight_hh_l0_reverse
     assert torch.autograd.gradcheck(loss_of, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("graph", ["none", "inputs", "states"])
+def test_reader_equals_the_published_data_flow(graph: str) -> None:
+    torch.manual_seed(5)
+    model = random_reader(graph=graph, elmo_layers=0, feature_width=0)
+    transcription = Transcription(model.config).double()
+    transcription.load(model.state_dict())
+    contexts, questions = make_texts()
+    sides = side_of([contexts[owner] for owner in OWNERS], padding=20), side_of(questions, padding=20)
+    for ours, theirs in zip(answer(model, *sides, range(len(OWNERS))), transcription(*sides)):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("graph", ["inputs", "states", "uniform"])
+def test_explanation_shows_the_weights_that_make_the_mixed_graphs(graph: str) -> None:
+    torch.manual_seed(6)
+    model = random_reader(graph=graph, candidates="plain" if graph == "states" else None)
+    contexts, questions = make_texts()
+    context = side_of(contexts)
+    explanation = model.explain(context, side_of(questions), torch.tensor(OWNERS))
+    use = explanation.context
+    assert use is not None
+    assert explanation.question is not None
+    assert torch.equal(explanation.start_logits, answer(model, context, side_of(questions))[0])
+    if use.weights is None:
+        assert graph == "uniform"
+        expected = torch.tensor([[7 * [1 / 7]], [[1.0] + 6 * [0.0]], [5 * [0.2] + [0.0, 0.0]]], dtype=torch.float64)
+        torch.testing.assert_close(use.graphs[:, 0, 0, :1], expected)
+        return
+    assert use.names == (["G1", "G2", "G2 G1"] if graph == "inputs" else ["G1", "G2"])
+    torch.testing.assert_close(use.weights.sum((-1, -2)), torch.ones(3, 7, 2, 2, dtype=torch.float64))
+    assert context.graphs is not None
+    left = torch.stack(list(context.graphs[:2]), dim=1)  # (batch, layers, heads, receiver, source)
+    candidates = [left[:, 0], left[:, 1], left[:, 1] @ left[:, 0]][: len(use.names)]
+    mixed = torch.einsum("bimch,bchij->bmij", use.weights[:, :, 0], torch.stack(candidates, dim=1))
+    torch.testing.assert_close(use.graphs[:, 0], mixed)
+
+
+def test_a_reader_without_graphs_explains_its_scores_alone() -> None:
+    model = random_reader()
+    contexts, questions = make_texts()
+    explanation = model.explain(side_of(contexts), side_of(questions), torch.tensor(OWNERS))
+    assert explanation.context is None
+    assert explanation.question is None
+
+
+def test_questions_on_one_context_share_its_dropout_masks() -> None:
+    """The same question twice: where only the encoder drops, both see the same context."""
+    model = random_reader(input_dropout=0.5, dropout=0.0, pointer_dropout=0.0)
+    contexts, questions = make_texts()
+    sides = side_of(contexts[:1]), side_of(questions[:1])
+    start, _ = model(side_of(contexts[:1]), side_of(questions[:1] * 2), torch.tensor([0, 0]), is_train=True)
+    single, _ = model(*sides, torch.tensor([0]), is_train=False)
+    assert not torch.equal(start[0], single[0])
+    encoded, _ = model._encode(*sides, is_train=True)
+    assert encoded[1].shape[0] == 1
+
+
+def test_a_side_that_lacks_what_the_config_asks_for_is_named() -> None:
+    model = random_reader(graph="inputs")
+    contexts, questions = make_texts()
+    question = side_of(questions)
+    question.graphs = question.elmo = None
+    with pytest.raises(ValueError, match="G192.*question side.*elmo, graphs"):
+        model(side_of(contexts), question, torch.tensor(OWNERS), is_train=False)
