@@ -123,8 +123,11 @@ def _match_rows(
     """The rows that both have; None for weights whose rows stand for nothing, or for the same in the same order."""
     config: Any = getattr(model, "config", None)
     cutoffs = checkpoint.model.get("adaptive_cutoffs", ()), getattr(config, "adaptive_cutoffs", ())
-    there = row_labels(name, source, vocab=checkpoint.vocab, indexer=checkpoint.indexer, cutoffs=cutoffs[0])
-    here = row_labels(name, target, vocab=vocab, indexer=indexer or {}, cutoffs=cutoffs[1])
+    letters = checkpoint.model.get("characters", ""), getattr(config, "characters", "")
+    old: Dict[str, Any] = {"vocab": checkpoint.vocab, "indexer": checkpoint.indexer}
+    new: Dict[str, Any] = {"vocab": vocab, "indexer": indexer or {}}
+    there = row_labels(name, source, **old, cutoffs=cutoffs[0], alphabet=letters[0])
+    here = row_labels(name, target, **new, cutoffs=cutoffs[1], alphabet=letters[1])
     has_equal_rows = source.dim() == target.dim() and source.shape[1:] == target.shape[1:]
     return match_rows(there, here) if has_equal_rows else None
 

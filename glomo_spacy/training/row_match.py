@@ -12,6 +12,7 @@ _OUTPUT = "output."  # where a language model keeps what other models have at th
 # Named, since any other weight may happen to have as many rows as there are words.
 _WORD_TABLES = {
     "embedding.weight",
+    "words.weight",
     "token_encoder.weight",
     "softmax.weight",
     "softmax.bias",
@@ -19,6 +20,7 @@ _WORD_TABLES = {
     "output.bias",
 }
 _CHARACTERS = "token_encoder.embedding"
+_ALPHABET = "characters.table.weight"
 _N_BYTES = 256
 
 
@@ -62,6 +64,7 @@ def row_labels(
     vocab: Optional[Sequence[str]],
     indexer: Mapping[str, Any],
     cutoffs: Sequence[int] = (),
+    alphabet: str = "",
 ) -> Optional[List[str]]:
     """A label for each row of a weight.
 
@@ -70,6 +73,7 @@ def row_labels(
     vocab (Optional[Sequence[str]]): Words by id.
     indexer (Mapping[str, Any]): The `[indexer]` section: whose characters the rows of a character table are.
     cutoffs (Sequence[int]): Of an adaptive soft-max: first word of each cluster.
+    alphabet (str): Of a reader: the characters that have a row, after nothing and unknown ones.
     RETURNS (Optional[List[str]]): Shape: (rows,). None if rows stand for nothing that a vocabulary or alphabet names.
     """
     n_rows = len(weight) if weight.dim() else 0
@@ -77,6 +81,8 @@ def row_labels(
     labels: Optional[List[str]] = None
     if name == _CHARACTERS:
         labels = _characters(indexer.get("alphabet"), n_rows)
+    elif name == _ALPHABET:
+        labels = ["nothing", "unknown", *alphabet]
     elif vocab is not None and inner.startswith(_HEAD):
         labels = [*vocab[: cutoffs[0]], *(f"\n{index}" for index in range(len(cutoffs)))]  # no word has a line end
     elif vocab is not None and (tail := _TAIL.fullmatch(inner)):

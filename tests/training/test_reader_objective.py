@@ -14,6 +14,7 @@ from glomo_spacy.indexers import WordIndexer
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.checkpoint import read_checkpoint
 from glomo_spacy.models.qa.sources import load_sources
+from glomo_spacy.training.initialize import initialize_from
 from glomo_spacy.training.loop import pretrain
 from glomo_spacy.training.objectives import build_objective
 from glomo_spacy.training.reader_evaluation import Reading, answer, predict, some_questions
@@ -120,6 +121,30 @@ def test_frozen_models_are_not_trained_and_their_names_are_kept(everything, tmp_
     load_sources(load_checkpoint(tmp_path / "run" / "model-last").config)
 
 
+def test_kept_graphs_give_what_graphs_on_the_fly_give(everything):
+    fresh, kept = (untrained(everything(corpora__graph_cache_mb=room)) for room in (0, 1))
+    batch = next(fresh.batches)
+    with torch.no_grad():
+        expected = fresh.loss(*batch)
+        for _ in range(2):
+            torch.testing.assert_close(kept.loss(*batch), expected, atol=1e-6, rtol=0)
+    assert len(kept.loss.inputs.graphs.cache) == len(batch[1]) + len(batch[2])
+
+
+def test_a_reader_starts_from_another_by_word_and_character(everything, tmp_path):
+    pretrain(everything(pretraining__max_steps=1, pretraining__objective__max_characters=9), output=tmp_path / "first")
+    start = tmp_path / "first" / "model-last"
+    objective = build_objective(everything(), seed=7)
+    report = initialize_from(
+        objective.model, start, kind="reader", vocab=objective.vocab[::-1], indexer=objective.indexer
+    )
+    assert report.by_word == {"words.weight": len(objective.vocab), "characters.table.weight": 11}
+    old, letters = load_checkpoint(start), objective.model.config.characters
+    places = [0, 1, *(2 + letters.index(letter) for letter in old.config.characters)]
+    torch.testing.assert_close(objective.model.characters.table.weight[places], old.characters.table.weight)
+    assert report.new == []
+
+
 @pytest.fixture(scope="module")
 def store(questions, elmo_checkpoint, tmp_path_factory):
     """Layers of all texts of the tiny corpus, in several shards."""
@@ -145,9 +170,7 @@ def test_a_store_of_other_texts_or_weights_is_refused(everything, tiny_reader, s
     other = untrained(everything(corpora__elmo_store=str(store), corpora__max_context=11, corpora__stride=6))
     with pytest.raises(ValueError, match=r"\[G355\] .*layers has no vectors of a text with 11 tokens that begins with"):
         other.evaluate(torch.device("cpu"))
-    with pytest.raises(
-        ValueError, match=r"\[G356\] .*layers was extracted from other weights .* than those of elmo"
-    ):
+    with pytest.raises(ValueError, match=r"\[G356\] .*layers was extracted from other weights .* than those of elmo"):
         build_objective(tiny_reader(model__elmo_source="elmo_en_sm", corpora__elmo_store=str(store)), seed=0)
     (tmp_path / "extract.json").write_text((store / "extract.json").read_text(encoding="utf8"), encoding="utf8")
     with pytest.raises(ValueError, match=r"\[G357\] .* is no whole folder .*: features-00000 is missing"):
@@ -170,6 +193,7 @@ def test_a_store_of_other_texts_or_weights_is_refused(everything, tiny_reader, s
         ({"model__char_widht": 7}, r"\[G140\] model.char_widht is not a setting"),
         ({"corpora__buckets": [40, 20]}, r"\[G141\] corpora.buckets must be a list of ascending lengths"),
         ({"corpora__stride": 61}, r"\[G141\] corpora.stride must be at most corpora.max_context"),
+        ({"corpora__graph_cache_mb": -1}, r"\[G141\] corpora.graph_cache_mb must be at least 0"),
         ({"corpora__train_fraction": 0.0}, r"\[G141\] corpora.train_fraction must be above 0 and at most 1"),
         ({"corpora__batch_size": 0}, r"\[G141\] corpora.batch_size must be at least 1"),
         ({"pretraining__objective__max_characters": -1}, r"\[G141\] pretraining.objective.max_characters must be"),

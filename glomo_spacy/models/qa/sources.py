@@ -20,6 +20,7 @@ from ..elmo import BiLM
 from ..glomo import GlomoModel
 from ..packaged import find_weights
 from .config import ReaderConfig
+from .graph_cache import GraphCache
 
 TokenLists = Sequence[Sequence[str]]
 
@@ -47,6 +48,9 @@ class GraphSource(Frozen):
     model (GlomoModel): The model.
     indexer (WordIndexer): How words become its ids.
     sha256 (str): Of the file its weights came from.
+
+    Attributes:
+    cache (GraphCache): What is kept of earlier texts: nothing, unless it is replaced by one with room.
     """
 
     model: GlomoModel
@@ -54,6 +58,7 @@ class GraphSource(Frozen):
     def __init__(self, model: GlomoModel, indexer: WordIndexer, *, sha256: str = "") -> None:
         super().__init__(model, sha256=sha256)
         self.indexer = indexer
+        self.cache = GraphCache(0)
 
     @classmethod
     def load(cls, source: str) -> "GraphSource":
@@ -80,7 +85,7 @@ class GraphSource(Frozen):
             Shape of each: (batch, heads, receiver, source).
         """
         with torch.autocast(ids.device.type, enabled=False):
-            return list(self.model.iter_graphs(ids, mask))
+            return self.cache.graphs(ids, mask, lambda *text: list(self.model.iter_graphs(*text)))
 
 
 class ElmoSource(Frozen):
