@@ -1,8 +1,11 @@
-"""A checkpoint small enough for every test, whose graphs are dense: pruning, windows and order all show."""
+"""A checkpoint small enough for every test, whose graphs are dense: pruning, windows and order all show; and every
+component that takes one, for what they have in common."""
 
+import numpy as np
 import pytest
 import spacy
 import torch
+from pipeline.components import COMPONENTS, Component
 from spacy.language import Language
 
 import glomo_spacy.architectures.pretrained as pretrained
@@ -39,3 +42,23 @@ def nlp(checkpoint: str) -> Language:
 def no_packaged_weights(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     """Make the packaged weights unreachable."""
     monkeypatch.setattr(pretrained, "PACKAGED", tmp_path / "nowhere")
+
+
+@pytest.fixture(params=list(COMPONENTS))
+def component(request: pytest.FixtureRequest) -> Component:
+    """Each component whose weights come from a checkpoint."""
+    return COMPONENTS[request.param]
+
+
+@pytest.fixture
+def source(component: Component, request: pytest.FixtureRequest) -> str:
+    """The component's tiny checkpoint."""
+    return str(request.getfixturevalue(component.checkpoint_fixture))
+
+
+@pytest.fixture
+def expected(component: Component, source: str) -> np.ndarray:
+    """What a pipeline finds that was simply built and called."""
+    found = component.find(component.build(source))
+    assert found.any()
+    return found
