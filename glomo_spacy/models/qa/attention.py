@@ -47,10 +47,10 @@ class BiAttention(nn.Module):
         x = locked_dropout(x, dropout, is_train=dropout > 0.0)
         y = locked_dropout(y, dropout, is_train=dropout > 0.0)
         scores = self.own(x) + self.other(y).transpose(1, 2) + (x * self.products) @ y.transpose(1, 2)
-        scores = scores.masked_fill(~y_mask[:, None], MINUS_INFINITY)  # (batch, seq, other seq)
-        best = scores.amax(-1).masked_fill(~x_packing.mask, MINUS_INFINITY)  # (batch, seq)
-        summary = (self._shares(best, x_packing.mask)[:, None] @ x).squeeze(1)  # (batch, width)
-        found = x_packing.pack(self._shares(scores, y_mask[:, None]) @ y)  # (tokens, width)
+        scores = masked_scores(scores, y_mask[:, None])  # (batch, seq, other seq)
+        best = masked_scores(scores.amax(-1), x_packing.mask)  # (batch, seq)
+        summary = (self._shares(best, x_packing.mask).to(x.dtype)[:, None] @ x).squeeze(1)  # (batch, width)
+        found = x_packing.pack(self._shares(scores, y_mask[:, None]).to(y.dtype) @ y)  # (tokens, width)
         own = x_packing.pack(x)
         return torch.cat([own, found, own * found, summary[x_packing.texts] * found], dim=-1)
 
@@ -77,5 +77,10 @@ class AttentivePooling(nn.Module):
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """rows: (batch, seq, width); mask: (batch, seq); result: (batch, width)."""
         scores = self.score(self.hidden(rows).tanh()).squeeze(-1)  # (batch, seq)
-        shares = scores.masked_fill(~mask, MINUS_INFINITY).softmax(-1)
+        shares = masked_scores(scores, mask).softmax(-1).to(rows.dtype)
         return (shares[:, None] @ rows).squeeze(1)
+
+
+def masked_scores(scores: Tensor, mask: Tensor) -> Tensor:
+    """-1e30 where the mask is false, in at least float32, which can hold it. Same shape as the scores."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32)).masked_fill(~mask, MINUS_INFINITY)

@@ -42,9 +42,7 @@ class CharacterEncoder(nn.Module):
         """
         words, places = distinct_rows(char_ids, self.table.num_embeddings)
         vectors = self.table(words)  # (distinct, max_chars, width)
-        seen = (
-            vectors.unfold(1, self.kernel_size, 1).transpose(2, 3).flatten(2)
-        )  # (distinct, positions, kernel * width)
+        seen = vectors.unfold(1, self.kernel_size, 1).transpose(2, 3)  # (distinct, positions, kernel, width)
         return self.convolution(seen.flatten(2)).amax(1)[places]  # (words, n_channels)
 
 

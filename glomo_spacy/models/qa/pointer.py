@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..dropout import locked_dropout
 from ..packing import TextPacking
 from ..products import Linear
-from .attention import MINUS_INFINITY, AttentivePooling
+from .attention import AttentivePooling, masked_scores
 from .config import ReaderConfig
 from .encoder import Encoder
 
@@ -97,9 +97,8 @@ class RecurrentOutput(Output):
 
 
 def as_logits(scores: Tensor, packing: TextPacking) -> Tensor:
-    """Unpack: at least float32, in which -1e30 can be held, and that at padding. Shapes: (tokens, 1), (batch, seq)."""
-    scores = packing.unpack(scores.to(torch.promote_types(scores.dtype, torch.float32))).squeeze(-1)
-    return scores.masked_fill(~packing.mask, MINUS_INFINITY)
+    """Unpack scores, -1e30 at padding. Shapes: (tokens, 1), (batch, seq)."""
+    return masked_scores(packing.unpack(scores).squeeze(-1), packing.mask)
 
 
 OUTPUT_LAYERS: Dict[str, Type[Output]] = {"pointer": PointerOutput, "recurrent": RecurrentOutput}

@@ -70,8 +70,7 @@ class ReaderModel(nn.Module):
         RAISES: ValueError G192 if a side lacks what the config asks for.
         """
         rate = self.config.dropout if is_train else 0.0
-        (contexts, encoded), (questions, asked) = self._encode(context, question, is_train=is_train)
-        packing = contexts
+        (packing, encoded), (_, asked) = self._encode(context, question, is_train=is_train)
         if not torch.equal(owners, torch.arange(context.batch, device=owners.device)):
             packing, encoded = TextPacking(context.mask[owners]), encoded[owners]
         found = self.attention(encoded, asked, packing, question.mask, dropout=rate)

@@ -1,5 +1,6 @@
 """The reader against plain loops, and what must not change its answers."""
 
+from dataclasses import replace
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
@@ -166,3 +167,23 @@ def test_a_side_that_lacks_what_the_config_asks_for_is_named() -> None:
     question.graphs = question.elmo = None
     with pytest.raises(ValueError, match="G192.*question side.*elmo, graphs"):
         model(side_of(contexts), question, torch.tensor(OWNERS), is_train=False)
+
+
+@pytest.mark.parametrize("graph", ["none", "inputs", "states"])
+def test_a_step_under_autocast_stays_near_the_exact_one(graph: str) -> None:
+    torch.manual_seed(7)
+    model = random_reader(graph=graph).float()
+    contexts, questions = make_texts()
+    context, question = as_floats(side_of(contexts)), as_floats(side_of(questions))
+    exact, _ = answer(model, context, question)
+    with torch.autocast("cpu", torch.bfloat16):
+        start, end = model(context, question, torch.tensor(OWNERS), is_train=False)
+        model.loss(start, end, torch.tensor([2, 4, 0, 0]), torch.tensor([3, 4, 6, 0])).backward()
+    torch.testing.assert_close(start, exact, atol=0.2, rtol=0.1)
+
+
+def as_floats(side: Side) -> Side:
+    assert side.elmo is not None
+    assert side.features is not None
+    graphs = [layer.float() for layer in side.graphs or ()]
+    return replace(side, elmo=side.elmo.float(), features=side.features.float(), graphs=graphs)
