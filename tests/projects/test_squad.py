@@ -146,6 +146,13 @@ def test_given_vectors_are_read_and_named_in_the_table(project: Path, run_projec
     assert (project / "corpus" / "given" / "words.txt").read_text(encoding="utf8").split() == ["the", "river"]
 
 
+def test_vectors_that_are_not_there_stop_the_workflow(project: Path, run_project: Any) -> None:
+    done = run_project(project, "squad-glove", **{**TINY, "vectors": "glove.txt", "vectors_name": "missing"})
+    assert done.code == 2
+    assert "glove.txt is not a file. Leave it empty to train vectors." in " ".join(done.output.replace("│", "").split())
+    assert not (project / "corpus" / "missing").exists()
+
+
 def test_word_vectors_keep_case_and_know_questions(project: Path) -> None:
     script = load_script("vectors")
     script.main(

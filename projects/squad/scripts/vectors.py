@@ -40,6 +40,8 @@ def main(
     n_threads: int = typer.Option(1, help="Threads that train. Only with one does a seed mean a result", min=1),
 ) -> None:
     """Write the vectors and say in the pipeline's meta where they come from."""
+    if file and not Path(file).is_file():
+        raise typer.BadParameter(f"{file} is not a file. Leave it empty to train vectors.", param_hint="--file")
     nlp = spacy.blank(lang)
     if file:
         source = f"{Path(file).name}, first {limit:,}" if limit else Path(file).name
