@@ -193,6 +193,8 @@ def test_the_table_gives_spread_and_paired_gain_over_seeds() -> None:
     ]
     assert table.table_row(graphs, runs)[4:8] == ["3", "68.33 ± 10.21", "78.33 ± 10.21", "+1.50 ± 0.71"]
     assert table.table_row(graphs, {graphs: runs[graphs][:1]})[5:8] == ["61.00", "71.00", ""]
+    own = ("sm", "trained", 0.2, "glove with more dropout")
+    assert table.table_row(own, {**runs, own: [figures("own", 1, 70.5)]})[::7] == ["glove with more dropout", "+0.50"]
 
 
 def test_a_damaged_asset_stops_the_workflow_before_any_work(tmp_path: Path, run_project: Any) -> None:

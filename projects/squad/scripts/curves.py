@@ -31,12 +31,17 @@ def main(metrics: Path = typer.Argument(..., help="Folder with table.json of tab
 def draw(axes: Any, kinds: List[Dict[str, Any]]) -> None:
     """A line for each run; runs that differ in their seed only have one colour and one entry in the legend."""
     for kind in kinds:
-        label = NAMES[kind["variant"]] + (f" ({kind['vectors']})" if kind["vectors"] != NO_VECTORS else "")
-        style = style_of(kind, kinds)
+        variant, vectors = kind["variant"], kind["vectors"]
+        label = NAMES.get(variant, variant) + ("" if vectors == NO_VECTORS else f" ({vectors})")
+        look = {
+            "linestyle": style_of(kind, kinds),
+            "color": COLOURS.get(variant, "0.5"),
+            "marker": ".",
+            "linewidth": 1.2,
+        }
         for number, run in enumerate(kind["runs"]):
             steps, scores = zip(*run["curve"])
-            named = {"label": label} if number == 0 else {}
-            axes.plot(steps, scores, style, color=COLOURS[kind["variant"]], marker=".", linewidth=1.2, **named)
+            axes.plot(steps, scores, label=None if number else label, **look)
     axes.set_xlabel("steps")
     axes.set_ylabel("F1 in percent")
     axes.grid(color="0.9")

@@ -42,9 +42,8 @@ def main(
     for name, content in (("predictions", predictions), ("figures", figures)):
         with atomic_write(output / f"{name}.json", text=True) as file:
             file.write(json.dumps(content, ensure_ascii=False, indent=None if name == "predictions" else 2) + "\n")
-    print(
-        f"✔ {output}: exact match {measures['exact_match']:.2f}, F1 {measures['f1']:.2f}, {measures['total']} questions"
-    )
+    scores = f"exact match {measures['exact_match']:.2f}, F1 {measures['f1']:.2f}"
+    print(f"✔ {output}: {scores}, {measures['total']:,} questions")
 
 
 def answer_all(

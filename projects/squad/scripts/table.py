@@ -50,7 +50,8 @@ def main(metrics: Path = typer.Argument(..., help="Folder that holds figures.jso
 def _place(kind: Kind) -> Tuple[Any, ...]:
     """Where a row stands: readers that compare side by side, in the order of `NAMES`."""
     size, vectors, fraction, variant = kind
-    return size, fraction, vectors == NO_VECTORS, vectors, list(NAMES).index(variant)
+    known = list(NAMES)
+    return size, fraction, vectors == NO_VECTORS, vectors, known.index(variant) if variant in known else len(known)
 
 
 def table_row(kind: Kind, groups: Dict[Kind, List[Figures]]) -> List[str]:
@@ -58,7 +59,7 @@ def table_row(kind: Kind, groups: Dict[Kind, List[Figures]]) -> List[str]:
     size, vectors, fraction, variant = kind
     runs = groups[kind]
     return [
-        NAMES[variant],
+        NAMES.get(variant, variant),
         size,
         vectors,
         f"{100 * fraction:g} %",
