@@ -1,5 +1,7 @@
 """Number types: where fewer bits are chosen, and where a sum or a logarithm needs more than bfloat16."""
 
+from typing import List
+
 import torch
 from torch import Tensor, nn
 
@@ -11,8 +13,8 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 def set_precision(model: nn.Module, precision: str) -> None:
     """Choose how the large products in a model are computed when no gradient is wanted.
 
-    It acts on what has a `precision`: the LSTMs with and without gating, and soft-maxes over whole vocabularies, which
-    take "int8" for "bfloat16". The rest stays in float32.
+    It acts on what has a `precision`: networks over characters, LSTMs with and without gating, and soft-maxes over
+    whole vocabularies, which take "int8" for "bfloat16". The rest stays in float32.
 
     model (nn.Module): A `BiLM` or `LanguageModel`, or anything that holds one.
     precision (str): "float32" (as the weights are), "bfloat16" or "int8": faster, and outside the promise of parity.
@@ -23,6 +25,12 @@ def set_precision(model: nn.Module, precision: str) -> None:
     for module in model.modules():
         if isinstance(getattr(module, "precision", None), str):
             setattr(module, "precision", precision)  # noqa: B010  # to mypy, modules have tensors only
+
+
+def precisions(model: nn.Module) -> List[str]:
+    """What `set_precision` chose for each part of a model; whoever keeps something computed by it compares this."""
+    found = (getattr(module, "precision", None) for module in model.modules())
+    return [precision for precision in found if isinstance(precision, str)]
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...errors import Errors
 from ...indexers import CharIndexer, Indexer, VocabularyIndexer
 from ..derived import Derived
+from ..precision import precisions
 from ..softmax import AdaptiveSoftmax, FullSoftmax
 from .batching import BEGIN, END, Batch, Ids, distinct_words, make_batch, plan_batches
 from .char_cnn import CharCNN
@@ -217,7 +218,7 @@ class BiLM(nn.Module):
         def read() -> BiLMState:
             return self.encode(vectors[BEGIN, None, None], vectors[END, None, None])[2]
 
-        return read() if self.training else self._start.get(self, None, read)
+        return read() if self.training else self._start.get(self, precisions(self), read)
 
     def _carry_on(self, rows: List[Ids], vectors: Tensor, batch_tokens: int) -> Numbered:
         """All sentences as one batch, from the state of the call before."""

@@ -12,14 +12,17 @@ and another kernel rounds otherwise. So the vector of a word is the same to the 
 
 import math
 from itertools import pairwise
-from typing import Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..derived import Derived
+from ..precision import PRECISIONS
 from ..products import Linear, linear
 from .config import ElmoConfig
+from .reduced_char_cnn import Affine, CharWeights, ReducedCharCNN
 
 CARRY_BIAS = -2.0  # a highway layer begins by passing most of its input on
 
@@ -114,6 +117,8 @@ class CharCNN(nn.Module):
             self.projection = Linear(config.n_filters, config.projection_width)
             nn.init.normal_(self.projection.weight, std=1 / math.sqrt(config.n_filters))
             nn.init.zeros_(self.projection.bias)
+        self.precision = PRECISIONS[0]
+        self._reduced: Derived[ReducedCharCNN] = Derived()
 
     def forward(self, characters: Tensor) -> Tensor:
         """Encode words, given in any order and trimmed to any width that holds the longest one.
@@ -123,11 +128,17 @@ class CharCNN(nn.Module):
         """
         if not len(characters):
             return self.embedding.new_zeros(0, self.config.projection_width)
+        reduced = None
+        if self.precision != PRECISIONS[0] and not torch.is_grad_enabled():
+            reduced = self._reduced.get(self, self.precision, self._reduce)
         features, order = [], []
         for rows, spelled in self._by_length(characters):
-            features.append(_in_blocks(self._features, spelled, _CONVOLVED))
+            # The longest words, which are not cut, are rare and stay in float32.
+            convolve = reduced.features if reduced and self._is_cut(spelled) else self._features
+            features.append(_in_blocks(convolve, spelled, _CONVOLVED))
             order.append(rows)
-        vectors = _in_blocks(self._project, torch.cat(features), _PROJECTED)  # (words, projection), by length
+        project = reduced.project if reduced else self._project
+        vectors = _in_blocks(project, torch.cat(features), _PROJECTED)  # (words, projection), by length
         return vectors[torch.cat(order).argsort()]
 
     def _by_length(self, characters: Tensor) -> Iterator[Tuple[Tensor, Tensor]]:
@@ -146,13 +157,32 @@ class CharCNN(nn.Module):
     def _widest(self) -> int:
         return max(width for width, _ in self.config.filters)
 
+    def _is_cut(self, characters: Tensor) -> bool:
+        """Whether words are cut, with padding behind each that the widest filter fits on."""
+        return characters.shape[1] < self.config.max_characters
+
+    @property
+    def _table(self) -> Tensor:
+        return F.pad(self.embedding, (0, 0, 1, 0))  # (n_characters, char_width)
+
+    def _reduce(self) -> ReducedCharCNN:
+        """The same network in `precision`."""
+        convolutions = [_affine(filters) for filters in self.convolutions]
+        highways = [(_affine(highway.transform), _affine(highway.carry)) for highway in self.highways]
+        projection = [] if self.projection is None else [_affine(self.projection)]
+        return ReducedCharCNN(
+            CharWeights(self._table, convolutions, highways, projection),
+            activation=self.config.activation,
+            precision=self.precision,
+            rows=(_CONVOLVED, _PROJECTED),
+        )
+
     def _features(self, characters: Tensor) -> Tensor:
         """The strongest response of each filter anywhere in the words. Shape: (words, n_filters)."""
-        table = F.pad(self.embedding, (0, 0, 1, 0))  # (n_characters, char_width)
+        table = self._table
         found: List[Tensor] = []
         for (width, _), filters in zip(self.config.filters, self.convolutions):
-            is_cut = characters.shape[1] < self.config.max_characters
-            n_seen = characters.shape[1] - (self._widest - width if is_cut else 0)
+            n_seen = characters.shape[1] - (self._widest - width if self._is_cut(characters) else 0)
             found.append(filters(characters[:, :n_seen], table))  # (words, count)
         return torch.cat(found, dim=1)
 
@@ -161,6 +191,10 @@ class CharCNN(nn.Module):
         for highway in self.highways:
             features = highway(features)
         return features if self.projection is None else self.projection(features)
+
+
+def _affine(layer: Any) -> Affine:
+    return layer.weight, layer.bias
 
 
 def _in_blocks(function: Callable[[Tensor], Tensor], values: Tensor, size: int) -> Tensor:

@@ -20,8 +20,10 @@ from ...errors import Errors
 from ..derived import Derived
 from ..packing import Packing
 from ..precision import PRECISIONS, product_dtype
+from .gate_weights import Settings, Weights
 from .mogrifier import ProjectedMogrifier
-from .recurrence import Prepared, Settings, Weights, prepare, recur, run
+from .recurrence import Prepared, prepare, recur, run
+from .reduced_recurrence import ReducedWeights, prepare_reduced, run_reduced
 
 if TYPE_CHECKING:
     from .config import ElmoConfig
@@ -68,6 +70,7 @@ class ProjectedLSTM(nn.Module):
         self.projection = nn.Parameter(torch.empty(width, cell))
         self.precision = PRECISIONS[0]
         self._prepared: Derived[Prepared] = Derived()
+        self._reduced: Derived[ReducedWeights] = Derived()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -89,12 +92,15 @@ class ProjectedLSTM(nn.Module):
         settings = Settings(self.cell_clip, self.proj_clip, self.forget_bias, product_dtype(self.bias))
         if torch.is_grad_enabled():
             return recur(inputs, hidden, cell, sizes, weights, settings)
-        if self.precision == "bfloat16":
-            settings = settings._replace(dtype=torch.bfloat16)
-        elif self.precision == "int8":
-            settings = settings._replace(dtype=torch.float32, is_int8=True)
-        prepared = self._prepared.get(self, settings, lambda: prepare(weights, settings, rows=ROWS))
-        return run(inputs, hidden, cell, sizes, prepared, settings)
+        if self.precision == PRECISIONS[0]:
+            prepared = self._prepared.get(self, settings, lambda: prepare(weights, settings, rows=ROWS))
+            return run(inputs, hidden, cell, sizes, prepared, settings)
+        is_int8 = self.precision == "int8"
+        few = settings._replace(dtype=torch.float32 if is_int8 else torch.bfloat16)
+        reduced = self._reduced.get(
+            self, (few, is_int8), lambda: prepare_reduced(weights, few, rows=ROWS, is_int8=is_int8)
+        )
+        return run_reduced(inputs, hidden, cell, sizes, reduced, few)
 
 
 # A config's `cell`: the class of a layer, with the signature of `ProjectedLSTM`.

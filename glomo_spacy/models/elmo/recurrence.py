@@ -23,36 +23,11 @@ from ..memory import keep_freed_memory
 from ..precision import at_least_float32
 from ..prepacked import Product, prepack
 from ..products import linear
+from .gate_weights import Settings, Weights, by_gate, scale_gates
 
 CHUNK_GATES = 1 << 21  # numbers held at a time where the products of inputs are computed ahead, 8 MB
 
-_GATE_FACTORS = (1.0, 2.0, 1.0, 1.0)  # of the pre-activations of i, j, f, o in the loop, to the true ones
 _GRADIENT_FACTORS = (-2.0, 8.0, 1.0, 1.0)  # of their true gradients to what the loop computes
-
-
-class Settings(NamedTuple):
-    """What the loop needs besides tensors.
-
-    cell_clip, proj_clip (Optional[float]): Limits of cells and outputs.
-    forget_bias (float): Added to the forget gate.
-    dtype (torch.dtype): Of the products; the rest is computed in float32, or in the weights' type if that is finer.
-    is_int8 (bool): Products in eight bits; without gradients only.
-    """
-
-    cell_clip: Optional[float]
-    proj_clip: Optional[float]
-    forget_bias: float
-    dtype: torch.dtype
-    is_int8: bool = False
-
-
-class Weights(NamedTuple):
-    """The parameters of a layer, as `ProjectedLSTM` has them."""
-
-    input_weight: Tensor
-    hidden_weight: Tensor
-    bias: Tensor
-    projection: Tensor
 
 
 class Prepared(NamedTuple):
@@ -68,14 +43,11 @@ def prepare(weights: Weights, settings: Settings, *, rows: int) -> Prepared:
 
     rows (int): Sequences at a time.
     """
-    scale = _by_gate(_GATE_FACTORS, weights.bias)  # (4 * cell,)
-    bias = (weights.bias + _by_gate((0.0, 0.0, settings.forget_bias, 0.0), weights.bias)) * scale
-    dtype, is_int8 = settings.dtype, settings.is_int8
-    input_weight, hidden_weight = (weight * scale[:, None] for weight in weights[:2])
+    scaled, dtype = scale_gates(weights, settings), settings.dtype
     return Prepared(
-        prepack(input_weight.to(dtype), bias.to(dtype), rows=16 * rows, is_int8=is_int8),
-        prepack(hidden_weight.to(dtype), rows=rows, is_int8=is_int8),
-        prepack(weights.projection.neg().to(dtype), rows=rows, is_int8=is_int8),
+        prepack(scaled.input_weight.to(dtype), scaled.bias.to(dtype), rows=16 * rows),
+        prepack(scaled.hidden_weight.to(dtype), rows=rows),
+        prepack(scaled.projection.to(dtype), rows=rows),
     )
 
 
@@ -107,19 +79,30 @@ def run(
     hidden, twice = hidden.to(wide, copy=True), cell.to(wide) * 2
     outputs = hidden.new_empty(len(inputs), hidden.shape[1])
     scratch = torch.empty_like(twice)
-    for raw, (output,) in zip(_raw_gates(inputs, hidden, sizes, prepared, settings), _steps(sizes, outputs)):
+    for raw, (output,) in zip(_raw_gates(inputs, hidden, sizes, prepared, settings), steps(sizes, outputs)):
         size = len(raw)
-        write, candidate, keep, read = raw.sigmoid_().chunk(4, 1)  # (rows, cell) each
-        d = twice[:size].mul_(keep).addcmul_(write, candidate, value=4).sub_(write, alpha=2)
-        if settings.cell_clip is not None:
-            d.clamp_(-2 * settings.cell_clip, 2 * settings.cell_clip)
-        message = torch.sigmoid(d, out=scratch[:size])
-        torch.addcmul(read, read, message, value=-2, out=message)
+        message = update_cells(raw.sigmoid_(), twice[:size], scratch[:size], settings.cell_clip)
         output.copy_(prepared.project(message.to(settings.dtype)))
         if settings.proj_clip is not None:
             output.clamp_(-settings.proj_clip, settings.proj_clip)
         hidden[:size] = output
     return outputs, hidden, twice.mul_(0.5)
+
+
+def update_cells(gates: Tensor, d: Tensor, message: Tensor, cell_clip: Optional[float]) -> Tensor:
+    """One step of the cells.
+
+    gates (Tensor): i, s, f, o. Shape: (rows, 4 * cell).
+    d (Tensor): Changed in place. Shape: (rows, cell).
+    message (Tensor): Memory for m. Shape: (rows, cell).
+    RETURNS (Tensor): m, in that memory.
+    """
+    write, candidate, keep, read = gates.chunk(4, 1)  # (rows, cell) each
+    d.mul_(keep).addcmul_(write, candidate, value=4).sub_(write, alpha=2)
+    if cell_clip is not None:
+        d.clamp_(-2 * cell_clip, 2 * cell_clip)
+    torch.sigmoid(d, out=message)
+    return torch.addcmul(read, read, message, value=-2, out=message)
 
 
 def _raw_gates(
@@ -128,8 +111,8 @@ def _raw_gates(
     """Gates of each step before the sigmoid, (rows, 4 * cell); reads what `hidden` holds when the step is due."""
     for chunk in _chunks(sizes, max(CHUNK_GATES // max(prepared.from_hidden.n_out, 1), 1)):
         ahead = prepared.from_input(inputs[: sum(chunk)].to(settings.dtype))  # (tokens, 4 * cell)
-        for (rows,) in _steps(chunk, ahead):
-            yield prepared.from_hidden.add_to(at_least_float32(rows), hidden[: len(rows)].to(settings.dtype))
+        for (rows,) in steps(chunk, ahead):
+            yield at_least_float32(rows).add_(prepared.from_hidden(hidden[: len(rows)].to(settings.dtype)))
         inputs = inputs[sum(chunk) :]
 
 
@@ -177,15 +160,13 @@ def _forward(
     messages = torch.empty_like(cells, dtype=settings.dtype)
     outputs = gates.new_empty(len(gates), hidden.shape[1])
     ends: List[Tuple[Tensor, Tensor]] = []
-    for from_input, gate, d, t, message, output in _steps(
-        sizes, from_inputs, gates, cells, squashed, messages, outputs
-    ):
+    for from_input, gate, d, t, message, output in steps(sizes, from_inputs, gates, cells, squashed, messages, outputs):
         size = len(gate)
         if size < len(hidden):
             ends.append((hidden[size:], twice[size:]))
             hidden, twice = hidden[:size], twice[:size]
         gate = gate.copy_(from_input) if is_half else from_input
-        prepared.from_hidden.add_to(gate, hidden.to(settings.dtype)).sigmoid_()
+        gate.add_(prepared.from_hidden(hidden.to(settings.dtype))).sigmoid_()
         write, candidate, keep, read = gate.chunk(4, 1)  # (rows, cell) each
         torch.mul(twice, keep, out=d).addcmul_(write, candidate, value=4).sub_(write, alpha=2)
         if settings.cell_clip is not None:
@@ -230,17 +211,17 @@ def _backward(
 ) -> Tuple[Tensor, ...]:
     """The loop backwards. RETURNS: The gradients of inputs, hidden, cell and the four weights."""
     dtype, wide = settings.dtype, trace.gates.dtype
-    scale = _by_gate(_GRADIENT_FACTORS, weights.bias)[:, None]  # (4 * cell, 1)
+    scale = by_gate(_GRADIENT_FACTORS, weights.bias)[:, None]  # (4 * cell, 1)
     to_hidden = prepack((weights.hidden_weight * scale).t().to(dtype), rows=len(hidden))
     to_message = prepack(weights.projection.neg().t().to(dtype), rows=len(hidden))
     d_outputs, d_last_hidden, d_last_cell = gradients
     d_projected = torch.empty_like(trace.outputs, dtype=dtype)  # (tokens, projection)
     d_gates = torch.empty_like(trace.gates, dtype=dtype)  # (tokens, 4 * cell)
     before = _shift(trace.cells, cell.to(wide) * 2, sizes)
-    steps = zip(before, *zip(*_steps(sizes, *trace[:3], trace.outputs, d_outputs, d_projected, d_gates)))
+    traced = zip(before, *zip(*steps(sizes, *trace[:3], trace.outputs, d_outputs, d_projected, d_gates)))
     d_last_twice = d_last_cell.to(wide) * 0.5
     d_hidden, d_twice = d_last_hidden[:0].to(wide), d_last_twice[:0]
-    for d_before, gate, d, t, output, d_output, d_project, d_gate in reversed(list(steps)):
+    for d_before, gate, d, t, output, d_output, d_project, d_gate in reversed(list(traced)):
         first, size = len(d_twice), len(gate)
         if first < size:  # the rows that end here
             d_hidden = torch.cat([d_hidden, d_last_hidden[first:size]])
@@ -274,17 +255,16 @@ def _backward(
     return d_inputs, d_hidden, d_twice * 2, d_input_weight, d_hidden_weight, d_bias, d_projection
 
 
-def _steps(sizes: List[int], *packed: Tensor) -> Iterator[Tuple[Tensor, ...]]:
-    """The rows of each step, of several packed tensors."""
+def steps(sizes: List[int], *packed: Tensor) -> Iterator[Tuple[Tensor, ...]]:
+    """The rows of each step, of several packed tensors.
+
+    sizes (List[int]): Rows in use at each step.
+    packed (Tensor): Shape of each: (tokens, …).
+    """
     return zip(*(tensor.split(sizes) for tensor in packed)) if sizes else iter(())
 
 
 def _shift(packed: Tensor, start: Tensor, sizes: List[int]) -> List[Tensor]:
     """What each step finds: `start` (batch, …) at first, then the rows of the step before."""
-    found = [start, *(rows for (rows,) in _steps(sizes, packed))]
+    found = [start, *(rows for (rows,) in steps(sizes, packed))]
     return [rows[:size] for rows, size in zip(found, sizes)]
-
-
-def _by_gate(factors: Tuple[float, ...], like: Tensor) -> Tensor:
-    """One number per gate as a vector. Shape: (4 * cell,)."""
-    return torch.tensor(factors, dtype=like.dtype, device=like.device).repeat_interleave(len(like) // len(factors))

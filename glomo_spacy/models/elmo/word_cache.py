@@ -1,7 +1,7 @@
 """Token vectors of words seen before, so that the character network runs once per word.
 
 The network takes most of a small model's time, and running text repeats its words. The cache empties itself when the
-parameters change that it was filled from.
+parameters change that it was filled from, or the precision.
 """
 
 from threading import RLock
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..derived import ParameterWatch
+from ..precision import precisions
 
 MAX_WORDS = 1 << 16
 _FIRST_ROWS = 1 << 10
@@ -51,6 +52,7 @@ class WordCache:
             self._n_calls = 0
             self._table: Optional[Tensor] = None
             self._source: Optional[ParameterWatch] = None
+            self._precisions: List[str] = []
 
     def vectors(self, words: Sequence[str], encoder: nn.Module, encode: Encode) -> Tensor:
         """Look words up and encode those that are not there.
@@ -63,10 +65,10 @@ class WordCache:
         if not self.max_words:
             return encode(list(words))
         with self._lock:
-            parameters = list(encoder.parameters())
-            if self._source is None or not self._source.is_unchanged(parameters):
+            parameters, in_use = list(encoder.parameters()), precisions(encoder)
+            if self._source is None or self._precisions != in_use or not self._source.is_unchanged(parameters):
                 self.clear()
-                self._source = ParameterWatch(parameters)
+                self._source, self._precisions = ParameterWatch(parameters), in_use
             source, known, found = self._source, *self._look_up(words)
         missing = [word for word, is_known in zip(words, known) if not is_known]
         if not missing and found is not None:

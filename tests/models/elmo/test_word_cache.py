@@ -10,7 +10,7 @@ from reference.elmo_state import SENTENCES, tiny_bilm
 from torch import nn
 
 from glomo_spacy.indexers import CharIndexer
-from glomo_spacy.models.elmo import BiLM, WordCache
+from glomo_spacy.models.elmo import BiLM, WordCache, set_precision
 
 
 class Encoder(nn.Module):
@@ -199,3 +199,19 @@ def test_gradients_and_dropout_do_not_go_through_the_cache(model):
     model.train()
     model.layer_tensors([["unheard-of"]])
     assert len(model.cache) == n_words
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_another_precision_leaves_nothing_of_the_one_before(precision):
+    model = tiny_bilm()
+    exact = model.layers(SENTENCES)
+    set_precision(model, precision)
+    found = model.layers(SENTENCES)
+    fresh = tiny_bilm()
+    set_precision(fresh, precision)
+    for layers, expected, other in zip(found, fresh.layers(SENTENCES), exact, strict=True):
+        np.testing.assert_array_equal(layers, expected)
+        assert not layers.size or not np.array_equal(layers, other)
+    set_precision(model, "float32")
+    for layers, expected in zip(model.layers(SENTENCES), exact, strict=True):
+        np.testing.assert_array_equal(layers, expected)
