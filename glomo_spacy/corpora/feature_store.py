@@ -55,11 +55,21 @@ class StoredLayers:
         """
         return pad_layers([torch.from_numpy(self._read(text)) for text in texts])
 
-    def _read(self, text: Sequence[str]) -> Any:
+    def require(self, texts: Iterable[Sequence[str]]) -> None:
+        """See that texts were extracted. RAISES: ValueError G355 for the first that was not."""
+        for text in texts:
+            self._place(text)
+
+    def _place(self, text: Sequence[str]) -> Tuple[int, int]:
+        """The shard of a text and its number."""
         place = self._places.get(_digest(" ".join(text)))
         if place is None:
-            raise ValueError(Errors.G355.format(path=self.directory, n_tokens=len(text), text=" ".join(text[:5])))
-        shard, number = place
+            begin = " ".join(text[:5])
+            raise ValueError(Errors.G355.format(path=self.directory, n_tokens=len(text), text=begin))
+        return place
+
+    def _read(self, text: Sequence[str]) -> Any:
+        shard, number = self._place(text)
         if shard not in self._open:
             self._open[shard] = self._stack.enter_context(read_features(self._files[shard]))
         return self._open[shard](str(number))

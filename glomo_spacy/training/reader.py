@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..corpora.feature_store import StoredLayers
+from ..corpora.feature_store import StoredLayers, corpus_texts
 from ..corpora.squad_corpus import SquadCorpus, SquadSplit
 from ..errors import Errors
 from ..indexers import WordIndexer
@@ -114,7 +114,8 @@ class ReaderObjective(Objective):
 
     RAISES: ValueError G358 if [model] sets what the corpus or a frozen model decides, G306 if the batch does not divide
         among the processes, G352 for fewer questions than a batch, G353 without word vectors, G354 for graphs without
-        their source, G356 for a store of another biLM; else as `ReaderConfig`, `SquadCorpus` and `build_section`.
+        their source, G355-G357 for a store of other texts, of another biLM or not whole; else as `ReaderConfig`,
+        `SquadCorpus` and `build_section`.
     """
 
     kind = "reader"
@@ -190,6 +191,7 @@ class ReaderObjective(Objective):
         layers: Optional[Layers] = elmo
         if elmo is not None and text.elmo_store is not None:
             layers = StoredLayers(text.elmo_store, weights=elmo.sha256, source=str(model_config.elmo_source))
+            layers.require(corpus_texts(corpus, max_context=text.max_context, stride=text.stride))
         inputs = ReaderInputs(corpus.types, model_config, indexer=indexer, graphs=graphs, elmo=layers)
         self.loss = ReaderLoss(self.model, inputs)
 

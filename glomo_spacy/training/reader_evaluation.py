@@ -95,15 +95,15 @@ def answer(
             if batch.starts[row] != NO_ANSWER:
                 losses[passage.question] = float(nats[row])
             if passage.is_whole:
-                texts[passage.question] = _text(split, passage.question, spans[row][0])
+                texts[passage.question] = _text(split, passage.question, spans[row])
             else:
                 length = passage.window[2] - passage.window[1]
                 part = (passage.window[1], start_logits[row, :length], end_logits[row, :length])
                 parts.setdefault(passage.question, []).append(part)
     for index, found in parts.items():
         begins, starts, ends = zip(*found)
-        span = best_spans_of_windows(starts, ends, begins, max_answer=model.config.max_answer)[0]
-        texts[index] = _text(split, index, span)
+        best = best_spans_of_windows(starts, ends, begins, max_answer=model.config.max_answer)
+        texts[index] = _text(split, index, best)
     return Answers(
         {split.ids[index]: text for index, text in texts.items()},
         {split.ids[index]: loss for index, loss in losses.items()},
@@ -125,8 +125,7 @@ def measure(
 
     max_questions (Optional[int]): Only so many, the same ones each time; None: all, as an official figure needs.
     rank, world_size (int): Each process answers its share; answers are put together.
-    RETURNS (Dict[str, Any]): `loss` in nats per question, `perplexity`, its exponential, `exact_match` and `f1` in
-        percent, `n_questions`.
+    RETURNS (Dict[str, Any]): `loss` in nats per question, `exact_match` and `f1` in percent, `n_questions`.
     """
     chosen = some_questions(split, max_questions)
     own = answer(model, inputs, split, chosen[rank::world_size], reading=reading, device=device)
@@ -138,10 +137,8 @@ def measure(
     losses = [loss for part in every for loss in part.losses.values()]
     gold = {split.ids[index]: split.gold[split.ids[index]] for index in chosen}
     measures = score(gold, texts)
-    loss = math.fsum(losses) / len(losses) if losses else 0.0
     return {
-        "loss": loss,
-        "perplexity": math.exp(min(loss, 700.0)),
+        "loss": math.fsum(losses) / max(len(losses), 1),
         "exact_match": measures["exact_match"],
         "f1": measures["f1"],
         "n_questions": len(chosen),
@@ -210,7 +207,7 @@ def _nats(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.double(), targets, reduction="none", ignore_index=NO_ANSWER)
 
 
-def _text(split: SquadSplit, index: int, span: Span) -> str:
-    """The characters of an answer."""
+def _text(split: SquadSplit, index: int, spans: Sequence[Span]) -> str:
+    """The characters of the first of some answers; a reader whose weights are damaged has none."""
     context = int(split.context_of[index])
-    return answer_text(split.context_text(context), split.offsets(context), span[:2])
+    return answer_text(split.context_text(context), split.offsets(context), spans[0][:2]) if spans else ""
