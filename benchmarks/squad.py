@@ -6,15 +6,16 @@
 Parts: `train` (a training step on a batch, its frozen graphs included) and `infer`. *Plain* is the data flow of the
 published code in torch's own layers (`tests/reference/reader_torch.py`): everything padded to 400 and 50 tokens, or to
 the longest text of the batch; graphs as lists with one entry per layer, made by the plain formulas of
-`tests/reference/glomo_torch.py`. Both begin with the same random weights, without dropout, and their losses are
-compared. *Shared* gives a context once to all its questions. Contenders take turns on one thread; the table gives
-medians of processor time and of the clock.
+`tests/reference/glomo_torch.py`. All begin with the same random weights, without dropout, and their losses after the
+last step are compared. *Shared* gives a context once to all its questions. Contenders take turns on one thread; the
+table gives medians of processor time and of the clock.
 """
 
 import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
@@ -125,22 +126,22 @@ def new_graphs(n_types: int, options: argparse.Namespace) -> Tuple[Any, GlomoMod
 
 
 def measure(part: str, graph: str, options: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Questions per second of each contender, and how far its first result is from the plain one's."""
+    """Questions per second of each contender, and how far its last result is from the plain one's."""
     batch, spellings = (made_up if options.corpus is None else from_corpus)(options)
     contenders = contenders_for(graph, len(spellings), options)
-    runs: Dict[str, Callable[[], Any]] = {}
-    first: Dict[str, Any] = {}
-    for name, contender in contenders.items():
-        run = getattr(contender, part)
-        runs[name] = lambda run=run: run(batch, spellings)
-        first[name] = runs[name]()
+    latest: Dict[str, Any] = {}
+
+    def run(name: str) -> None:
+        latest[name] = getattr(contenders[name], part)(batch, spellings)
+
+    runs: Dict[str, Callable[[], Any]] = {name: partial(run, name) for name in contenders}
     lengths = [len(question.context) for question in batch]
     task = f"{part}, graphs: {graph}, {len(batch)} questions, contexts of {min(lengths)}-{max(lengths)} tokens"
     results = rows(task, take_turns(runs, rounds=options.turns))
-    plain = next(iter(first.values()))
+    plain = next(iter(latest.values()))
     for result in results:
         result["questions per second"] = round(len(batch) / result["processor s"], 1)
-        result["difference"] = difference(first[result["contender"]], plain)
+        result["difference"] = difference(latest[result["contender"]], plain)
     return results
 
 
