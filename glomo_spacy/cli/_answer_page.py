@@ -1,7 +1,7 @@
-"""What `glomo-spacy ask --html` shows: the best answer's window of the text, its scores, and the graphs behind them."""
+"""What `glomo-spacy ask --html` shows: the windows the answers stand in, their scores, and the graphs behind them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
 from .surprisal import is_before_space
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span
 
+    from ..architectures.qa import AnswerModel
     from ..architectures.qa_batches import Passage
     from ..models.qa import GraphUse, ReaderConfig
     from ..visual import AnswerExplanation, AnswerGraph
@@ -26,50 +27,63 @@ def write_answer_page(nlp: "Language", doc: "Doc", answers: "Sequence[Tuple[Span
     from ..files import atomic_write
     from ..visual import render_answer_page
 
-    page = render_answer_page([explain_answers(nlp, doc, answers)], lang=nlp.lang or "en")
+    page = render_answer_page(explain_answers(nlp, doc, answers), lang=nlp.lang or "en")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, text=True) as file:
         file.write(page)
 
 
-def explain_answers(nlp: "Language", doc: "Doc", answers: "Sequence[Tuple[Span, float]]") -> "AnswerExplanation":
-    """What speaks for the answers that stand in the window of the best one. Arguments as for `write_answer_page`."""
-    from ..architectures.qa import reader_network
+def explain_answers(nlp: "Language", doc: "Doc", answers: "Sequence[Tuple[Span, float]]") -> "List[AnswerExplanation]":
+    """What speaks for the answers: each window that holds some of them, that of the best one first.
+
+    nlp, doc, answers: As for `write_answer_page`.
+    """
     from ..architectures.qa_batches import context_passages
-    from ..architectures.qa_explanation import explain_passage
     from ..pipeline import ExtractiveQA
-    from ..visual import Answer, AnswerExplanation
 
     component = next(part for _, part in nlp.pipeline if isinstance(part, ExtractiveQA))
     passages = context_passages(doc, nlp.make_doc(doc._.question))
-    passage = _around(passages, answers[0][0])
-    found = explain_passage(component.model, passage)
+    by_window: Dict[int, List[Tuple[Span, float]]] = {}
+    for span, score in answers:
+        by_window.setdefault(_most_central(passages, span), []).append((span, score))
+    n_tokens = int(sum(not token.is_space for token in doc)) if len(passages) > 1 else 0
+    return [_explain(component.model, passages[window], own, n_tokens) for window, own in by_window.items()]
+
+
+def _explain(
+    model: "AnswerModel", passage: "Passage", answers: "Sequence[Tuple[Span, float]]", n_tokens: int
+) -> "AnswerExplanation":
+    """One window with its answers; n_tokens are those of the whole text if this is a part of it, else 0."""
+    from ..architectures.qa import reader_network
+    from ..architectures.qa_explanation import explain_passage
+    from ..visual import Answer, AnswerExplanation
+
+    found = explain_passage(model, passage)
+    doc = passage.context
     place_of = {token: place for place, token in enumerate(passage.tokens.tolist())}
     tokens = [doc[token] for token in place_of]
     return AnswerExplanation(
         question=doc._.question,
         words=[token.text for token in tokens],
-        answers=[
-            Answer(place_of[span.start], place_of[span.end - 1] + 1, score)
-            for span, score in answers
-            if span.start in place_of and span.end - 1 in place_of
-        ],
+        answers=[Answer(place_of[span.start], place_of[span.end - 1] + 1, score) for span, score in answers],
         starts=found.start_logits[0].softmax(-1).tolist(),
         ends=found.end_logits[0].softmax(-1).tolist(),
         spaces=[is_before_space(token) for token in tokens],
         graphs=[] if found.context is None else _graphs(found.context),
-        candidates=[] if found.context is None else _candidates(found.context, reader_network(component.model).config),
-        note="" if len(passages) == 1 else f"{len(tokens):,} words of a longer text: the window of the best answer.",
+        candidates=[] if found.context is None else _candidates(found.context, reader_network(model).config),
+        name=answers[0][0].text if n_tokens else "",
+        note=f"{len(tokens):,} words of {n_tokens:,}: a window of the text." if n_tokens else "",
     )
 
 
-def _around(passages: "Sequence[Passage]", answer: "Span") -> "Passage":
+def _most_central(passages: "Sequence[Passage]", answer: "Span") -> int:
     """The window in which an answer stands most centrally."""
 
-    def margin(passage: "Passage") -> int:
-        return min(answer.start - int(passage.tokens[0]), int(passage.tokens[-1]) + 1 - answer.end)
+    def margin(index: int) -> int:
+        tokens = passages[index].tokens
+        return min(answer.start - int(tokens[0]), int(tokens[-1]) + 1 - answer.end)
 
-    return max(passages, key=margin)
+    return max(range(len(passages)), key=margin)
 
 
 def _graphs(use: "GraphUse") -> "List[AnswerGraph]":

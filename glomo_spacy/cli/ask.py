@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Tuple
 
 import typer
 
@@ -115,9 +115,20 @@ def _as_dict(span: "Span", score: float) -> Dict[str, Any]:
 
 
 def _as_line(span: "Span", score: float) -> str:
-    """Score, and the answer in bold amid its neighbours."""
+    """Answer and score, and the answer in bold amid its neighbours."""
     text = span.doc.text
-    before = " ".join(text[max(span.start_char - _SIDE, 0) : span.start_char].split())
-    after = " ".join(text[span.end_char : span.end_char + _SIDE].split())
-    answer = typer.style(" ".join(span.text.split()), bold=True)
-    return f"{answer}  ({score:.2f})  … {before} [{answer}] {after} …"
+    before, after = text[: span.start_char].split(), text[span.end_char :].split()
+    neighbours = [" ".join(_nearest(reversed(before))[::-1]), " ".join(_nearest(after))]
+    answer = " ".join(span.text.split())
+    amid = " ".join(filter(None, [neighbours[0], typer.style(answer, bold=True), neighbours[1]]))
+    return f"{answer}  ({score:.2f})  {amid}"
+
+
+def _nearest(words: Iterable[str]) -> List[str]:
+    """So many words as fit beside an answer."""
+    kept: List[str] = []
+    for word in words:
+        if sum(map(len, kept)) + len(kept) + len(word) > _SIDE:
+            break
+        kept.append(word)
+    return kept

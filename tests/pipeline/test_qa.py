@@ -16,6 +16,7 @@ import glomo_spacy
 import glomo_spacy.architectures.pretrained as pretrained
 import glomo_spacy.architectures.qa as qa
 from glomo_spacy.architectures.qa import reader_network
+from glomo_spacy.architectures.qa_batches import context_passages, training_passage
 from glomo_spacy.corpora.squad import create_squad_reader_v1
 from glomo_spacy.pipeline import ExtractiveQA
 from glomo_spacy.pipeline.qa import ask, question_docs, span_loss
@@ -146,8 +147,6 @@ def test_long_contexts_are_read_whole_by_windows(nlp: Language) -> None:
 
 
 def _passages(nlp: Language, doc: Doc) -> Any:
-    from glomo_spacy.architectures.qa_batches import context_passages
-
     return context_passages(doc, nlp.make_doc(doc._.question))
 
 
@@ -178,11 +177,14 @@ def test_a_pipeline_travels_as_bytes_and_pickle(nlp: Language) -> None:
     )
 
 
-def test_two_processes_answer_like_one(nlp: Language) -> None:
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_two_processes_answer_like_one(method: str, nlp: Language, monkeypatch: pytest.MonkeyPatch) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {method}")
     expected = [found(doc) for doc in nlp.pipe(question_docs(nlp, PAIRS))]
+    monkeypatch.setattr("spacy.language.mp", multiprocessing.get_context(method))
     docs = nlp.pipe(question_docs(nlp, PAIRS), n_process=2, batch_size=2)
     assert [found(doc) for doc in docs] == expected
-    assert not multiprocessing.active_children()
 
 
 def test_question_and_answers_survive_docbin(nlp: Language) -> None:
@@ -201,6 +203,17 @@ def test_loss_is_the_cross_entropy_of_both_ends() -> None:
     loss, gradients = span_loss(scores, [(0, 2), (1, 1)])
     assert loss == pytest.approx((-np.log(0.5) - np.log(0.8) + 2 * np.log(4)) / 2, rel=1e-5)
     np.testing.assert_allclose(gradients[0], np.array([[-0.5, 0.25, 0.25], [0.1, 0.1, -0.2]]) / 2, rtol=1e-5)
+
+
+def test_get_loss_is_that_of_the_update() -> None:
+    nlp = trainable(input_dropout=0.0, dropout=0.0, pointer_dropout=0.0)
+    component: Any = nlp.get_pipe("extractive_qa")
+    examples = list(create_squad_reader_v1(FIXTURE, limit=3)(nlp))
+    nlp.initialize(lambda: examples)
+    passages = [_passages(nlp, example.predicted)[0] for example in examples]
+    loss, gradients = component.get_loss(examples, component.model.predict(passages))
+    assert [part.shape for part in gradients] == [(2, len(passage.tokens)) for passage in passages]
+    assert nlp.update(examples)["extractive_qa"] == pytest.approx(loss, rel=1e-4)
 
 
 def test_it_learns_questions_by_heart() -> None:
@@ -246,8 +259,6 @@ def test_initialisation_needs_a_question_with_an_answer() -> None:
 
 
 def test_a_long_context_is_cut_around_its_answer() -> None:
-    from glomo_spacy.architectures.qa_batches import training_passage
-
     nlp = spacy.blank("en")
     doc = nlp.make_doc("so it goes " * 300 + "until Billy laughs " + "and goes on " * 300)
     start = doc.text.index("Billy")
