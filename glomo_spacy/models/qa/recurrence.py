@@ -1,7 +1,7 @@
 """A bidirectional GRU over packed sequences on a CPU, one step for both directions, with its own way back.
 
 torch's own GRU on a CPU runs a dozen small operations per step and direction, each of them recorded for the way back.
-Here a step of both directions is one batched product and four operations, and a step back one product and three: all
+Here a step of both directions is one batched product and five operations, and a step back one product and three: all
 that does not depend on the step before is done for all steps at once. The equations are torch's (Cho et al. 2014,
 with the reset gate after the product):
 
