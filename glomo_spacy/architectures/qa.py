@@ -28,7 +28,7 @@ PACKAGED_READER = "qa_en_sm"
 
 SpanLogits = List[Floats2d]  # per passage: scores of each token seen as first and as last of the answer. (2, seen)
 AnswerModel = Model[List[Passage], SpanLogits]
-Span = Tuple[int, int, float]  # first token, the token after the last, score
+TokenSpan = Tuple[int, int, float]  # first token, the token after the last, score
 
 
 @registry.architectures("glomo_spacy.ExtractiveQA.v1")
@@ -130,7 +130,7 @@ def reader_network(model: AnswerModel) -> ReaderNetwork:
     return network
 
 
-def best_answers(model: AnswerModel, asked: Sequence[Sequence[Passage]], *, k: int = 1) -> List[List[Span]]:
+def best_answers(model: AnswerModel, asked: Sequence[Sequence[Passage]], *, k: int = 1) -> List[List[TokenSpan]]:
     """The best answers to questions.
 
     asked (Sequence[Sequence[Passage]]): Each question with all windows of its context; none for an empty context.
@@ -141,7 +141,7 @@ def best_answers(model: AnswerModel, asked: Sequence[Sequence[Passage]], *, k: i
     """
     logits = iter(model.predict([passage for passages in asked for passage in passages]))
     max_answer = reader_network(model).config.max_answer
-    found: List[List[Span]] = []
+    found: List[List[TokenSpan]] = []
     for passages in asked:
         starts, ends = zip(*(next(logits) for _ in passages)) if passages else ((), ())
         found.append(_best_spans(passages, starts, ends, max_answer=max_answer, k=k) if passages else [])
@@ -250,7 +250,7 @@ def text_features(model: AnswerModel, docs: List[Doc], *, is_train: bool) -> Tup
 
 def _best_spans(
     passages: Sequence[Passage], starts: Sequence[Any], ends: Sequence[Any], *, max_answer: int, k: int
-) -> List[Span]:
+) -> List[TokenSpan]:
     """Of one question. Places among all tokens seen become positions in the context."""
     tokens = sorted({int(token) for passage in passages for token in passage.tokens})
     begins = [tokens.index(int(passage.tokens[0])) for passage in passages]
