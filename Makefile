@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip install --quiet -c constraints.txt
 
+# Test files run side by side; 0 runs them one after the other.
+JOBS ?= auto
+
 # Folders of which the suite must cover nine lines in ten, each.
 COVERED := models pipeline training
 
@@ -20,7 +23,7 @@ demo: $(VENV)/.package
 	cd projects/quickstart && $(BIN)/python -m spacy project run all
 
 test: $(VENV)/.tools
-	$(BIN)/python -m pytest $(addprefix --cov=glomo_spacy.,$(COVERED)) --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(addprefix --cov=glomo_spacy.,$(COVERED)) --cov-report=term:skip-covered
 	@for folder in $(COVERED); do \
 	  percent=$$($(BIN)/python -m coverage report --include="glomo_spacy/$$folder/*" --format=total --fail-under=90) \
 	  && echo "glomo_spacy/$$folder: $$percent % of lines covered" \
