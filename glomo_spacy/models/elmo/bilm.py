@@ -249,6 +249,8 @@ class BiLM(nn.Module):
             inputs = [vectors[forward_ids], vectors[backward_ids]]  # (batch, seq, projection) each
             *outputs, state = self.encode(inputs[0], inputs[1], mask=mask, state=state)
             parts.append([torch.stack([each, *layers]) for each, layers in zip(inputs, outputs) if layers])
+        if len(parts) == 1:
+            return parts[0], state
         return [torch.cat(direction, dim=2) for direction in zip(*parts)], state
 
 

@@ -52,11 +52,11 @@ def run_reduced(
     scratch = torch.empty_like(twice)
     outputs = twice.new_empty(len(inputs), hidden.shape[1])
     ends: List[Tensor] = []
-    for values, output in steps(sizes, given, outputs):
-        size = len(values)
-        if size < len(hidden):
+    n_rows = len(hidden)
+    for size, (values, output) in zip(sizes, steps(sizes, given, outputs)):
+        if size < n_rows:
             ends.append(hidden[size:])
-            hidden = hidden[:size]
+            hidden, n_rows = hidden[:size], size
         gates = at_least_float32(weights.gates(torch.cat([values, hidden], 1)))  # (rows, 4 * cell)
         message = update_cells(gates.sigmoid_(), twice[:size], scratch[:size], settings.cell_clip)
         hidden = weights.project(message.to(settings.dtype))  # (rows, projection)
