@@ -53,7 +53,7 @@ def test_a_run_learns_and_leaves_a_checkpoint_that_loads(tiny, tmp_path):
         ({"max_seconds": 0.3}, lambda result: 0.3 <= result["seconds"] < 3),
         ({"max_steps": 5, "max_tokens": 10**9}, lambda result: result["step"] == 5),
     ],
-    ids=str,
+    ids=["steps", "tokens", "epochs", "seconds", "steps before tokens"],
 )
 def test_a_run_ends_when_the_first_limit_is_reached_with_an_evaluation(limit, reached, tiny):
     overrides = {"pretraining__max_steps": None} | {f"pretraining__{name}": value for name, value in limit.items()}
