@@ -57,7 +57,7 @@ def build_elmo_v1(
     state (str): "zero" begins each sentence anew. "carry" is bilm-tf's behaviour, for parity only: the sentences of a
         call are the rows of one batch, however long, and each row begins with what it remembers of the call before.
     precision (str): Of all products while the biLM learns nothing: "float32", or "bfloat16" or "int8", which are faster
-        and about 1 % off. Everything else is computed in float32.
+        and about 0.5 % and 1 to 3 % off. Everything else is computed in float32.
     RETURNS (Model[List[Doc], List[Floats2d]]): One row per spaCy token. Begins with the plain mean of the layers.
     RAISES: ValueError G100 for an unknown choice, G165 for `trainable` with `state` "carry". At first use, unless
         stored weights came first: G120 if there are no weights or they do not fit.
