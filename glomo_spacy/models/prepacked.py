@@ -41,6 +41,7 @@ class Product:
         """Add the product to `total` (rows, n_out), in place. RETURNS (Tensor): The same tensor."""
         return total.add_(self(values))
 
+
 class _OneDnnProduct(Product):
     """The same with weights in oneDNN's layout."""
 

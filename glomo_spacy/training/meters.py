@@ -41,8 +41,8 @@ class LossMeter:
         return mean
 
     def peek(self) -> float:
-        """Sum since the last reading, which goes on; every process must call it."""
-        return self._mean_over_processes(self._sum)
+        """Mean since the last reading, which goes on; 0 before the first batch. Every process must call it."""
+        return self._mean_over_processes(self._sum) / max(self._count, 1)
 
     def read_interval(self) -> float:
         """Mean since the last evaluation, which this call ends."""

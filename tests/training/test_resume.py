@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from training.processes import train_until_killed
 
 from glomo_spacy.training import resume
-from glomo_spacy.training.glomo import GlomoLoss
+from glomo_spacy.training.glomo import GlomoLoss, GlomoObjective
 from glomo_spacy.training.interrupt import stop_on_signal
 from glomo_spacy.training.loop import pretrain
 from glomo_spacy.training.resume import list_states, load_state, random_state, save_state, set_random_state
@@ -147,6 +147,23 @@ def test_a_stopped_run_saves_says_how_to_go_on_and_continues_exactly(number, tin
     pretrain(config, resume=True)
     assert_same_weights(tmp_path / "whole/model-last", tmp_path / "run/model-last")
     assert losses(tmp_path / "whole") == losses(tmp_path / "run")
+
+
+def test_a_stopped_run_is_judged_by_its_mean_loss_not_by_the_sum(tiny, tmp_path, monkeypatch):
+    original = GlomoLoss.forward
+    calls = []
+
+    def interrupt(self, *batch):
+        calls.append(1)
+        if len(calls) == 20:
+            signal.raise_signal(signal.SIGTERM)
+        return original(self, *batch)
+
+    monkeypatch.setattr(GlomoLoss, "forward", interrupt)
+    monkeypatch.setattr(GlomoObjective, "worst_loss", 20.0)  # each batch has less than 5
+    stopped = pretrain(tiny(pretraining__max_steps=30, pretraining__log_every=100, pretraining__evaluate_every=100))
+    assert stopped["step"] == 20
+    assert [state.name for state in list_states(tmp_path / "run")] == ["step-000000020"]
 
 
 def test_a_second_interrupt_ends_the_program_at_once():
