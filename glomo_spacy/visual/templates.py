@@ -19,11 +19,11 @@ FOOTER = "Made with glomo-spacy. This page is complete in itself: it loads nothi
 class Page(NamedTuple):
     """A kind of page.
 
-    template (str): The document, with `{{name}}` where parts go.
+    main (str): What stands between the header and the footer of `page.html`, the document that all kinds share.
     styles (Tuple[str, ...]), scripts (Tuple[str, ...]): In the order in which they need each other.
     """
 
-    template: str
+    main: str
     styles: Tuple[str, ...]
     scripts: Tuple[str, ...]
 
@@ -60,8 +60,9 @@ def fill_page(page: Page, *, title: str, lang: str, data: Mapping[str, Any]) -> 
         "style": style,
         "script": script,
         "data": to_json(data),
+        "main": asset(page.main).rstrip("\n"),
     }
-    return _substitute(asset(page.template), parts)
+    return _substitute(asset("page.html"), parts)
 
 
 def to_json(data: Mapping[str, Any]) -> str:
