@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
 from ...errors import Errors
+from ..config_checks import check, check_names, is_number, is_whole
 
 TOKEN_ENCODERS = ("characters", "words")
 ACTIVATIONS = ("relu", "tanh")
@@ -75,8 +76,8 @@ class ElmoConfig:
 
     def __post_init__(self) -> None:
         for name in ("n_characters", "max_characters", "char_width", "projection_width", "cell_width", "n_layers"):
-            _check(name, getattr(self, name), "a whole number above 0", _is_whole(getattr(self, name), 1))
-        _check("n_highway", self.n_highway, "a whole number, 0 or more", _is_whole(self.n_highway, 0))
+            check(name, getattr(self, name), "a whole number above 0", is_whole(getattr(self, name), 1))
+        check("n_highway", self.n_highway, "a whole number, 0 or more", is_whole(self.n_highway, 0))
         for name, options in (
             ("token_encoder", TOKEN_ENCODERS),
             ("activation", ACTIVATIONS),
@@ -87,10 +88,10 @@ class ElmoConfig:
                 raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
         for name in ("cell_clip", "proj_clip"):
             clip = getattr(self, name)
-            _check(name, clip, "a number above 0, or null for none", clip is None or _is_number(clip) and clip > 0)
-        _check("forget_bias", self.forget_bias, "a number", _is_number(self.forget_bias))
-        is_rate = _is_number(self.dropout) and 0 <= self.dropout < 1
-        _check("dropout", self.dropout, "at least 0 and below 1", is_rate)
+            check(name, clip, "a number above 0, or null for none", clip is None or is_number(clip) and clip > 0)
+        check("forget_bias", self.forget_bias, "a number", is_number(self.forget_bias))
+        is_rate = is_number(self.dropout) and 0 <= self.dropout < 1
+        check("dropout", self.dropout, "at least 0 and below 1", is_rate)
         self._take_filters()
         self._check_vocabulary()
 
@@ -103,21 +104,21 @@ class ElmoConfig:
             filters = ()
         is_fine = bool(filters) or self.token_encoder == "words"
         for width, count in filters:
-            is_fine = is_fine and _is_whole(width, 1) and width <= self.max_characters and _is_whole(count, 1)
-        _check("filters", self.filters, expected, is_fine)
+            is_fine = is_fine and is_whole(width, 1) and width <= self.max_characters and is_whole(count, 1)
+        check("filters", self.filters, expected, is_fine)
         object.__setattr__(self, "filters", filters)
 
     def _check_vocabulary(self) -> None:
         needs_words = self.token_encoder == "words" or self.softmax != "none"
         size = self.vocab_size
         expected = "the number of words" if needs_words else "a number of words, or null"
-        _check("vocab_size", size, expected, (not needs_words) if size is None else _is_whole(size, 1))
+        check("vocab_size", size, expected, (not needs_words) if size is None else is_whole(size, 1))
         cutoffs = tuple(self.adaptive_cutoffs)
-        is_rising = all(_is_whole(rank, 1) for rank in cutoffs) and all(a < b for a, b in zip(cutoffs, cutoffs[1:]))
+        is_rising = all(is_whole(rank, 1) for rank in cutoffs) and all(a < b for a, b in zip(cutoffs, cutoffs[1:]))
         is_fine = is_rising and (not cutoffs or size is None or cutoffs[-1] < size)
         if self.softmax == "adaptive":
             is_fine = is_fine and bool(cutoffs)
-        _check(
+        check(
             "adaptive_cutoffs", cutoffs, "rising ranks below vocab_size, at least one for an adaptive softmax", is_fine
         )
         object.__setattr__(self, "adaptive_cutoffs", cutoffs)
@@ -149,21 +150,5 @@ class ElmoConfig:
     @classmethod
     def from_dict(cls, values: Dict[str, Any]) -> "ElmoConfig":
         """Build from a config section; an unknown name is an error that lists the known ones."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            options = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(Errors.G100.format(name="[model]", value=", ".join(unknown), options=options))
+        check_names(cls, values)
         return cls(**values)
-
-
-def _check(name: str, value: Any, expected: str, is_fine: bool) -> None:
-    if not is_fine:
-        raise ValueError(Errors.G101.format(name=name, expected=expected, value=value))
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from ...errors import Errors
+from ..config_checks import is_whole
 from ..mogrifier.cell import MogrifierLSTM
 from ..mogrifier.cell_settings import INPUT_GATES, CellSettings
 
@@ -30,9 +31,9 @@ class MogrifierOptions:
     input_gate: str = "capped"
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.rounds, 0):
+        if not is_whole(self.rounds, 0):
             raise _out_of_range("rounds", "a whole number, 0 or more", self.rounds)
-        if self.rank is not None and not _is_whole(self.rank, 1):
+        if self.rank is not None and not is_whole(self.rank, 1):
             raise _out_of_range("rank", "a whole number above 0, or null for full matrices", self.rank)
         if self.input_gate not in INPUT_GATES:
             options = ", ".join(INPUT_GATES)
@@ -69,10 +70,6 @@ class ProjectedMogrifier(MogrifierLSTM):
             forget_bias=config.forget_bias,
         )
         super().__init__(settings)
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _out_of_range(name: str, expected: str, value: Any) -> ValueError:

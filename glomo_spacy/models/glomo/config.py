@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
 from ...errors import Errors
+from ..config_checks import check_names
 
 SPARSITIES = ("square", "relu", "shifted-relu", "top-k", "threshold", "softmax")
 ENCODERS = ("cnn", "feed-forward")
@@ -104,8 +105,5 @@ class GlomoConfig:
     @classmethod
     def from_dict(cls, values: Dict[str, Any]) -> "GlomoConfig":
         """Build from a config section; an unknown name is an error that lists the known ones."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            options = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(Errors.G100.format(name="[model]", value=", ".join(unknown), options=options))
+        check_names(cls, values)
         return cls(**values)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
 from ...errors import Errors
+from ..config_checks import check, check_names, is_number, is_whole
 from .cell_settings import INPUT_GATES, CellSettings
 
 CELLS = ("mogrifier", "lstm", "gru", "rnn-tanh", "rnn-relu", "transformer")
@@ -85,21 +86,21 @@ class MogrifierConfig:
     spelling_width: Optional[int] = None
 
     def __post_init__(self) -> None:
-        _check("vocab_size", self.vocab_size, "the number of words, at least 3", _is_whole(self.vocab_size, 3))
+        check("vocab_size", self.vocab_size, "the number of words, at least 3", is_whole(self.vocab_size, 3))
         for name in ("embedding_width", "hidden_width", "n_layers", "n_softmaxes", "n_heads", "ffn_width", "window"):
-            _check(name, getattr(self, name), "a whole number above 0", _is_whole(getattr(self, name), 1))
-        _check("rounds", self.rounds, "a whole number, 0 or more", _is_whole(self.rounds, 0))
+            check(name, getattr(self, name), "a whole number above 0", is_whole(getattr(self, name), 1))
+        check("rounds", self.rounds, "a whole number, 0 or more", is_whole(self.rounds, 0))
         for name in ("rank", "proj_width", "spelling_width"):
             value = getattr(self, name)
-            _check(name, value, "a whole number above 0, or null", value is None or _is_whole(value, 1))
+            check(name, value, "a whole number above 0, or null", value is None or is_whole(value, 1))
         clip = self.cell_clip
-        _check("cell_clip", clip, "a number above 0, or null for none", clip is None or _is_number(clip) and clip > 0)
-        _check("forget_bias", self.forget_bias, "a number", _is_number(self.forget_bias))
+        check("cell_clip", clip, "a number above 0, or null for none", clip is None or is_number(clip) and clip > 0)
+        check("forget_bias", self.forget_bias, "a number", is_number(self.forget_bias))
         for name in ("gate_bias", "layer_norm", "tied"):
-            _check(name, getattr(self, name), "true or false", isinstance(getattr(self, name), bool))
+            check(name, getattr(self, name), "true or false", isinstance(getattr(self, name), bool))
         for name in ("input_dropout", "layer_dropout", "state_dropout", "output_dropout", "reset_probability"):
             rate = getattr(self, name)
-            _check(name, rate, "at least 0 and below 1", _is_number(rate) and 0 <= rate < 1)
+            check(name, rate, "at least 0 and below 1", is_number(rate) and 0 <= rate < 1)
         self._check_choices()
         self._check_softmax()
 
@@ -122,14 +123,14 @@ class MogrifierConfig:
 
     def _check_softmax(self) -> None:
         cutoffs = tuple(self.adaptive_cutoffs)
-        is_rising = all(_is_whole(rank, 3) for rank in cutoffs) and all(a < b for a, b in zip(cutoffs, cutoffs[1:]))
+        is_rising = all(is_whole(rank, 3) for rank in cutoffs) and all(a < b for a, b in zip(cutoffs, cutoffs[1:]))
         is_fine = is_rising and (not cutoffs or cutoffs[-1] < self.vocab_size)
         if self.softmax == "adaptive":
             is_fine = is_fine and bool(cutoffs)
             if self.tied or self.n_softmaxes > 1:
                 raise ValueError(Errors.G182.format(tied=self.tied, n_softmaxes=self.n_softmaxes))
         expected = "rising ids from 3 up, below vocab_size, at least one for an adaptive softmax"
-        _check("adaptive_cutoffs", cutoffs, expected, is_fine)
+        check("adaptive_cutoffs", cutoffs, expected, is_fine)
         object.__setattr__(self, "adaptive_cutoffs", cutoffs)
 
     @property
@@ -163,23 +164,7 @@ class MogrifierConfig:
     @classmethod
     def from_dict(cls, values: Dict[str, Any]) -> "MogrifierConfig":
         """Build from a config section; an unknown name is an error that lists the known ones."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            options = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(Errors.G100.format(name="[model]", value=", ".join(unknown), options=options))
+        check_names(cls, values)
         if "vocab_size" not in values:
             raise ValueError(Errors.G101.format(name="vocab_size", expected="the number of words", value=None))
         return cls(**values)
-
-
-def _check(name: str, value: Any, expected: str, is_fine: bool) -> None:
-    if not is_fine:
-        raise ValueError(Errors.G101.format(name=name, expected=expected, value=value))
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

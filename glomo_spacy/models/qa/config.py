@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from ...errors import Errors
+from ..config_checks import check, check_names, is_number, is_whole
 from ..glomo.mixing import TransferConfig
 
 GRAPHS = ("none", "inputs", "states", "uniform")
@@ -94,17 +95,17 @@ class ReaderConfig:
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
-            _check(name, getattr(self, name), "a whole number, 0 or more", _is_whole(getattr(self, name), 0))
+            check(name, getattr(self, name), "a whole number, 0 or more", is_whole(getattr(self, name), 0))
         for name in (*_SIZES, *_MORE_SIZES):
-            _check(name, getattr(self, name), "a whole number above 0", _is_whole(getattr(self, name), 1))
+            check(name, getattr(self, name), "a whole number above 0", is_whole(getattr(self, name), 1))
         for name in _RATES:
             rate = getattr(self, name)
-            _check(name, rate, "at least 0 and below 1", _is_number(rate) and 0 <= rate < 1)
+            check(name, rate, "at least 0 and below 1", is_number(rate) and 0 <= rate < 1)
         for name, options in (("graph", GRAPHS), ("attention", ATTENTIONS), ("output", OUTPUTS)):
             if getattr(self, name) not in options:
                 raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
         kernel = f"at most max_chars ({self.max_chars})"
-        _check("char_kernel", self.char_kernel, kernel, self.char_kernel <= self.max_chars)
+        check("char_kernel", self.char_kernel, kernel, self.char_kernel <= self.max_chars)
         self._check_alphabet()
         if not self.input_width:
             raise ValueError(Errors.G190)
@@ -116,9 +117,9 @@ class ReaderConfig:
     def _check_alphabet(self) -> None:
         letters = self.characters
         is_fine = isinstance(letters, str) and len(set(letters)) == len(letters)
-        _check("characters", letters, "an alphabet that lists each character once", is_fine)
+        check("characters", letters, "an alphabet that lists each character once", is_fine)
         # A config file would take the two for the start of a reference to another value.
-        _check("characters", letters, "without { directly after $; sort the alphabet", "${" not in letters)
+        check("characters", letters, "without { directly after $; sort the alphabet", "${" not in letters)
 
     @property
     def input_width(self) -> int:
@@ -154,21 +155,5 @@ class ReaderConfig:
     @classmethod
     def from_dict(cls, values: Dict[str, Any]) -> "ReaderConfig":
         """Build from a config section; an unknown name is an error that lists the known ones."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            options = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(Errors.G100.format(name="[model]", value=", ".join(unknown), options=options))
+        check_names(cls, values)
         return cls(**values)
-
-
-def _check(name: str, value: Any, expected: str, is_fine: bool) -> None:
-    if not is_fine:
-        raise ValueError(Errors.G101.format(name=name, expected=expected, value=value))
-
-
-def _is_whole(value: Any, lowest: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
