@@ -164,6 +164,7 @@ class Errors(metaclass=_WithCodes):
     G112 = "fusion = {fusion!r} mixes products across layers, but candidates = {candidates!r}. Leave candidates out, or choose fusion = 'gate'."
     G113 = "TRNN needs fusion = 'gate' and learned graphs, but got fusion = {fusion!r} and graph = {graph!r}."
     G114 = "Layer {layer} of the graphs is {found}, but {n_layers} layers of {n_heads} heads are expected: left layers, then right ones. Use graphs of the checkpoint that this model was built for."
+    G115 = "unfreeze = {unfreeze} has {found} numbers, but there are {n_layers} recurrent layers and the vectors below them. Give one number per layer, the top one first, or fewer."
 
     G160 = (
         "{later!r} stands after {name!r} and would overwrite its vectors in doc.tensor. Place {name!r} behind it, or let one "

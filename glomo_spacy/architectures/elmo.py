@@ -14,6 +14,7 @@ from spacy.util import registry
 from ..errors import Errors
 from .elmo_network import ElmoNetwork, ElmoSettings
 from .features import by_doc, make_feature_model, network_in
+from .fine_tuning import FineTuning
 from .types import DocRows, FeatureModel
 
 ElmoLayers = npt.NDArray[np.float32]  # of a Doc: (layers, tokens, width), whitespace rows 0
@@ -33,6 +34,9 @@ def build_elmo_v1(
     sentences: str = "use",
     state: str = "zero",
     precision: str = "float32",
+    learn_rate_scale: float = 1.0,
+    layer_decay: float = 1.0,
+    unfreeze: Sequence[int] = (),
 ) -> FeatureModel:
     """ELMo: gamma * sum_j softmax(w)_j h_j over the layers h of a biLM, w and gamma learned (equation 1).
 
@@ -58,9 +62,16 @@ def build_elmo_v1(
         call are the rows of one batch, however long, and each row begins with what it remembers of the call before.
     precision (str): Of all products while the biLM learns nothing: "float32", or "bfloat16" or "int8", which are faster
         and about 0.5 % and 1 to 3 % off. Everything else is computed in float32.
+    learn_rate_scale (float): Learning rate of the biLM's top layer, relative to the optimizer's, which w and gamma
+        keep. > 0. Like the next two it matters only if `trainable`.
+    layer_decay (float): Learning rate of each layer, relative to that of the layer above. > 0. Published (Howard and
+        Ruder 2018, for language models): 1 / 2.6.
+    unfreeze (Sequence[int]): After how many updates each layer begins to learn: the top recurrent layer first, the
+        vectors of words last; what has no number never learns. Empty: all at once. Published: one epoch apart.
     RETURNS (Model[List[Doc], List[Floats2d]]): One row per spaCy token. Begins with the plain mean of the layers.
-    RAISES: ValueError G100 for an unknown choice, G165 for `trainable` with `state` "carry". At first use, unless
-        stored weights came first: G120 if there are no weights or they do not fit.
+    RAISES: ValueError G100 for an unknown choice, G101 for a rate or `unfreeze` out of range, G165 for `trainable` with
+        `state` "carry". At first use, unless stored weights came first: G120 if there are no weights or they or
+        `unfreeze` do not fit.
     """
     settings = ElmoSettings(
         width=width,
@@ -72,6 +83,7 @@ def build_elmo_v1(
         sentences=sentences,
         state=state,
         precision=precision,
+        tuning=FineTuning(learn_rate_scale, layer_decay, tuple(unfreeze)),
     )
     return _make_model(pretrained, settings, dropout=dropout)
 

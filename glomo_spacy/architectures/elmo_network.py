@@ -18,6 +18,7 @@ from ..models.elmo import BiLM, ScalarMix
 from ..models.elmo.scalar_mix import normalized
 from ..models.precision import PRECISIONS, set_precision
 from .features import FeatureNetwork
+from .fine_tuning import FineTuning
 from .seam import MAX_WINDOW, Window, doc_windows
 
 CHOICES: Dict[str, Tuple[str, ...]] = {
@@ -46,6 +47,7 @@ class ElmoSettings:
     sentences: str = "use"
     state: str = "zero"
     precision: str = "float32"
+    tuning: FineTuning = FineTuning()
 
     def __post_init__(self) -> None:
         for name, options in CHOICES.items():
@@ -61,7 +63,7 @@ class ElmoNetwork(FeatureNetwork):
     settings (ElmoSettings): Now and for stored weights.
     checkpoint, source, problem: As for `PretrainedNetwork`.
     RAISES: As there; ValueError G163 if its vectors are of another width than the settings say, G101 or G135 if the
-        mixture does not fit.
+        mixture does not fit, G115 if `unfreeze` does not.
     """
 
     mix: ScalarMix
@@ -80,7 +82,7 @@ class ElmoNetwork(FeatureNetwork):
         super().__init__("elmo", checkpoint, source=source, problem=problem)
         self.settings = settings
         if checkpoint is not None:
-            self.network.requires_grad_(settings.trainable)
+            self.fine_tune(settings.tuning if settings.trainable else None)
             set_precision(self.network, settings.precision)
             self.mix = _build_mix(settings, self.n_layers, mix_state)
             if settings.width not in (None, self.width):
@@ -159,7 +161,7 @@ class ElmoNetwork(FeatureNetwork):
             if is_carried:
                 every = [torch.from_numpy(layers) for layers in network.layers(words, state="carry")]
             else:
-                every = network.layer_tensors(words, keep_graph=is_train and self.settings.trainable)
+                every = network.layer_tensors(words, keep_graph=is_train and self.is_learning)
             counting = [window.counting for window in batch]
             positions = [window.tokens[part] + first_rows[window.doc] for window, part in zip(batch, counting)]
             kept = [layers[:, part].to(self.device) for layers, part in zip(every, counting)]

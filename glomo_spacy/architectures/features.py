@@ -9,12 +9,16 @@ from thinc.types import Floats2d
 from torch import Tensor
 from torch.nn import functional as F
 
+from .fine_tuning import FineTuning
 from .pretrained import PretrainedNetwork, PretrainedShim, read_pretrained
 from .types import DocBackprop, DocRows, FeatureModel
 
 
 class FeatureNetwork(PretrainedNetwork):
-    """A pretrained network that gives each token of a Doc a row."""
+    """A pretrained network that gives each token of a Doc a row. It counts updates from when it was built or loaded."""
+
+    _tuning: Optional[FineTuning] = None
+    _n_updates = 0
 
     @property
     def width(self) -> int:
@@ -32,6 +36,39 @@ class FeatureNetwork(PretrainedNetwork):
     def penalty(self) -> Optional[Tensor]:
         """What training minimises beside the task's loss; None for nothing."""
         return None
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether a layer of the network itself takes gradients now. RAISES: ValueError G120 without weights."""
+        return any(parameter.requires_grad for parameter in self.network.parameters())
+
+    def fine_tune(self, tuning: Optional[FineTuning]) -> None:
+        """Let the network's layers learn, each at its rate and from its update on.
+
+        tuning (Optional[FineTuning]): None: nothing learns.
+        RAISES: ValueError G115 if it names more layers than there are.
+        """
+        if tuning is not None:
+            tuning.check_layers(self.network.config.n_layers)
+        self._tuning = tuning
+        self._unfreeze()
+
+    def rate(self, name: str) -> float:
+        """That of its layer; 1 for what was added to the network."""
+        is_own = name.startswith("_network.")
+        return self._tuning.rate(name, self.network.config.n_layers) if self._tuning and is_own else 1.0
+
+    def count_update(self) -> None:
+        """Let those layers learn whose time has come."""
+        self._n_updates += 1
+        if self._tuning and self._tuning.unfreeze:
+            self._unfreeze()
+
+    def _unfreeze(self) -> None:
+        n_layers = self.network.config.n_layers
+        for name, parameter in self.network.named_parameters():
+            learns = self._tuning is not None and self._tuning.learns(name, n_layers, n_updates=self._n_updates)
+            parameter.requires_grad_(learns)
 
 
 NetworkT = TypeVar("NetworkT", bound=FeatureNetwork)

@@ -12,6 +12,7 @@ from spacy.util import registry
 
 from ..errors import Errors
 from .features import make_feature_model, network_in
+from .fine_tuning import FineTuning
 from .mogrifier_network import MogrifierNetwork, MogrifierSettings, Surprisal
 from .types import FeatureModel
 
@@ -25,6 +26,9 @@ def build_mogrifier_lm_v1(
     dropout: float = 0.0,
     sentences: str = "use",
     precision: str = "float32",
+    learn_rate_scale: float = 1.0,
+    layer_decay: float = 1.0,
+    unfreeze: Sequence[int] = (),
 ) -> FeatureModel:
     """States of a language model: the output after each token, which has seen all before it and nothing behind it.
 
@@ -42,11 +46,18 @@ def build_mogrifier_lm_v1(
         "ignore" never does.
     precision (str): Of the products of layers and soft-max while nothing learns: "float32", or "bfloat16" or "int8",
         which are faster and about 1 % off. Everything else is computed in float32.
+    learn_rate_scale (float): Learning rate of the top layer, relative to the optimizer's. > 0. Like the next two it
+        matters only if `trainable`.
+    layer_decay (float): Learning rate of each layer, relative to that of the layer above. > 0. Published (Howard and
+        Ruder 2018, for language models): 1 / 2.6.
+    unfreeze (Sequence[int]): After how many updates each layer begins to learn: the top recurrent layer first, the
+        vectors of words last; what has no number never learns. Empty: all at once. Published: one epoch apart.
     RETURNS (Model[List[Doc], List[Floats2d]]): One row per spaCy token.
-    RAISES: ValueError G100 for an unknown choice. At first use, unless stored weights came first: G120 if there are no
-        weights or they do not fit.
+    RAISES: ValueError G100 for an unknown choice, G101 for a rate or `unfreeze` out of range. At first use, unless
+        stored weights came first: G120 if there are no weights or they or `unfreeze` do not fit.
     """
-    settings = MogrifierSettings(width=width, trainable=trainable, sentences=sentences, precision=precision)
+    tuning = FineTuning(learn_rate_scale, layer_decay, tuple(unfreeze))
+    settings = MogrifierSettings(width, trainable, sentences, precision, tuning)
     return _make_model(pretrained, settings, dropout=dropout)
 
 

@@ -19,6 +19,7 @@ from ..models.checkpoint import Checkpoint
 from ..models.mogrifier import Annotation, LanguageModel
 from ..models.precision import PRECISIONS, set_precision
 from .features import FeatureNetwork
+from .fine_tuning import FineTuning
 from .seam import doc_windows
 
 CHOICES: Dict[str, Tuple[str, ...]] = {"sentences": ("use", "require", "ignore"), "precision": PRECISIONS}
@@ -35,6 +36,7 @@ class MogrifierSettings:
     trainable: bool = False
     sentences: str = "use"
     precision: str = "float32"
+    tuning: FineTuning = FineTuning()
 
     def __post_init__(self) -> None:
         for name, options in CHOICES.items():
@@ -78,7 +80,7 @@ class MogrifierNetwork(FeatureNetwork):
     settings (MogrifierSettings): Now and for stored weights.
     checkpoint, source, problem: As for `PretrainedNetwork`.
     RAISES: As there; ValueError G060 if its states are of another width than the settings say, G061 if the checkpoint
-        has no vocabulary.
+        has no vocabulary, G115 if `unfreeze` does not fit.
     """
 
     def __init__(
@@ -92,7 +94,8 @@ class MogrifierNetwork(FeatureNetwork):
         super().__init__("mogrifier", checkpoint, source=source, problem=problem)
         self.settings = settings
         if checkpoint is not None:
-            network: LanguageModel = self.network.requires_grad_(settings.trainable)
+            network: LanguageModel = self.network
+            self.fine_tune(settings.tuning if settings.trainable else None)
             if network.indexer is None:
                 raise ValueError(Errors.G061.format(path=source))
             set_precision(network, settings.precision)
@@ -119,7 +122,7 @@ class MogrifierNetwork(FeatureNetwork):
         network: LanguageModel = self.network
         readings = [self.reading(doc) for doc in docs]
         words = [reading.words for reading in readings]
-        states = network.state_tensors(words, keep_graph=is_train and self.settings.trainable)
+        states = network.state_tensors(words, keep_graph=is_train and self.is_learning)
         rows = next(network.parameters()).new_zeros(sum(map(len, docs)), self.width)
         is_word = [torch.from_numpy(~reading.is_end).to(self.device) for reading in readings]
         found = torch.cat([rows[:0], *(each[places] for each, places in zip(states, is_word))])  # (words, width)

@@ -7,11 +7,12 @@ name nor path. Weights, config, indexer and vocabulary travel together as one sa
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, cast
 
 import torch
 from thinc.api import Optimizer
 from thinc.shims import PyTorchShim
+from thinc.types import FloatsXd
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
@@ -84,6 +85,13 @@ class PretrainedNetwork(nn.Module):
     def train(self, mode: bool = True) -> "PretrainedNetwork":
         """Stay in evaluation mode: a switch around every call, as Thinc's shim makes it, is seen by other threads."""
         return self
+
+    def rate(self, name: str) -> float:
+        """Learning rate of a parameter, by its name here, relative to that of the optimizer."""
+        return 1.0
+
+    def count_update(self) -> None:
+        """An update of whatever took a gradient has ended."""
 
     def to_bytes(self) -> bytes:
         """Everything as one safetensors block, weights in the types they came in; empty if there are none."""
@@ -186,9 +194,15 @@ class PretrainedShim(PyTorchShim):
         if self._is_between:
             self._waiting = optimizer
             return
-        super().finish_update(optimizer)
+        network = self.network
+
+        def at_own_rate(key: Tuple[int, str], weights: FloatsXd, gradient: FloatsXd) -> Tuple[FloatsXd, FloatsXd]:
+            return optimizer(key, weights, gradient, lr_scale=network.rate(key[1]))
+
+        super().finish_update(cast(Optimizer, at_own_rate))
         # Thinc writes through numpy, which torch does not notice; whoever keeps results of the old weights must.
         increment_version([parameter for parameter in self._model.parameters() if parameter.requires_grad])
+        network.count_update()
 
     def __reduce__(self) -> Tuple[Callable[..., "PretrainedShim"], Tuple[PretrainedNetwork]]:
         return PretrainedShim, (self.network,)  # Thinc's own shim holds tensors, whose pickles load by torch.load
