@@ -139,23 +139,38 @@ def load_config(path: Union[str, Path], *, overrides: Optional[Mapping[str, Any]
     RETURNS (Config): All sections, references resolved. Names and types are checked later, section by section.
     RAISES: G144 (ValueError) if the file cannot be read; G140 if an override names an unknown section.
     """
+    return resolve_references(read_config(path, overrides=overrides), path=path)
+
+
+def read_config(path: Union[str, Path], *, overrides: Optional[Mapping[str, Any]] = None) -> Config:
+    """As `load_config`, with `${section.name}` references left as they are written."""
     try:
         config = Config().from_disk(path, interpolate=False)
     except (OSError, ValueError) as error:
         raise ValueError(Errors.G144.format(path=path, reason=_one_line(error))) from error
     for name, value in (overrides or {}).items():
-        *sections, key = name.split(".")
-        node: Any = config
-        for depth, section in enumerate(sections):
-            if not isinstance(node.get(section), dict):
-                where = ".".join(sections[: depth + 1])
-                raise ValueError(Errors.G140.format(name=name, nearest=_nearest(where, _section_names(config))))
-            node = node[section]
-        node[key] = value
+        set_value(config, name, value)
+    return config
+
+
+def resolve_references(config: Config, *, path: Union[str, Path]) -> Config:
+    """A config with the values that its references name. RAISES: G144 (ValueError) if one names nothing."""
     try:
         return config.interpolate()
     except ValueError as error:
         raise ValueError(Errors.G144.format(path=path, reason=_one_line(error))) from error
+
+
+def set_value(config: Config, name: str, value: Any) -> None:
+    """Set one value, new or not, by its dotted name. RAISES: G140 (ValueError) without such a section."""
+    *sections, key = name.split(".")
+    node: Any = config
+    for depth, section in enumerate(sections):
+        if not isinstance(node.get(section), dict):
+            where = ".".join(sections[: depth + 1])
+            raise ValueError(Errors.G140.format(name=name, nearest=_nearest(where, _section_names(config))))
+        node = node[section]
+    node[key] = value
 
 
 def parse_overrides(arguments: Sequence[str]) -> Dict[str, Any]:
