@@ -327,6 +327,13 @@ class Errors(metaclass=_WithCodes):
     G952 = "There is nothing to show: give at least one explanation."
     G953 = "{name} must be probabilities or shares from 0 to 1, but hold {value}."
     G954 = "Weights of the graph {label!r} must be finite and 0 or more."
+    G969 = "{n_failed} of {n_cells} cells failed. The first, {name}: {reason} Its train.log in {path} says where. Finished cells are kept; run the same command again."
+    G970 = "{path}: {setting} names {name!r}, but the config has no such section."
+    G971 = "The model of [ablation.features.{feature}] cannot be built: {reason}"
+    G972 = "The corpus {name!r} holds nothing to score. Check its path."
+    G973 = "A process that trained ended with {code}. It may have run out of memory: use fewer --workers. Finished cells are kept; run the same command again."
+    G974 = "No finished cell in {path} has the score {name!r}. Scores found: {found}."
+    G975 = "{path} was made with other settings: {changes}. Restore them, choose another output, or make such cells again with --force."
 
 
 class Warnings(metaclass=_WithCodes):

@@ -30,13 +30,14 @@ COMMANDS = {
     "surprisal": "glomo_spacy.cli.surprisal:surprisal_cli",
     "ask": "glomo_spacy.cli.ask:ask_cli",
     "extract": "glomo_spacy.cli.extract:extract_cli",
+    "ablate": "glomo_spacy.cli.ablate:ablate_cli",
     "convert": "glomo_spacy.cli.convert:convert_cli",
     "info": "glomo_spacy.cli.info:info_cli",
     "verify": "glomo_spacy.cli.verify:verify_cli",
 }
 
 # These take config overrides such as `--pretraining.seed 1`: their function finds the unparsed rest in `ctx.args`.
-WITH_OVERRIDES = frozenset({"pretrain"})
+WITH_OVERRIDES = frozenset({"pretrain", "ablate"})
 
 
 def as_typed(names: Sequence[str]) -> str:

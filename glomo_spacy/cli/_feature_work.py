@@ -1,21 +1,17 @@
 """Make the missing shards of a folder of features, in this process or in several."""
 
 import multiprocessing
-import queue
 import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Sequence
+from typing import TYPE_CHECKING, Any, Callable, List, Sequence
 
 from ..errors import Errors
 from ._feature_folder import FeatureFolder, Shard
+from ._workers import end, listen, one_thread
 
 if TYPE_CHECKING:
     from ..embedder import Embedder
-
-_PATIENCE = 0.2  # seconds between looks at whether all processes are alive
-_TIME_TO_END = 2.0  # seconds a process has to remove its unfinished file before it is asked again
 
 
 def make_shards(
@@ -48,15 +44,15 @@ def make_shards(
     try:
         for worker in workers:
             worker.start()
-        _listen(workers, messages, progress)
+        listen(workers, messages, progress, error=Errors.G051)
     finally:
-        _end(workers)
+        end(workers)
 
 
 def _make_all(
     folder: FeatureFolder, shards: Sequence[Shard], *, embedder: "Embedder", progress: Callable[[int], Any]
 ) -> None:
-    with _one_thread():
+    with one_thread():
         for shard in shards:
             embedder.reset()  # vectors of words that other shards computed would change the last bits
             folder.make(shard, embedder=embedder, progress=progress)
@@ -73,43 +69,3 @@ def _work(path: Path, model: str, state: str, device: str, shards: List[Shard], 
         _make_all(FeatureFolder(path), shards, embedder=embedder, progress=messages.put)
     except Exception as error:
         messages.put(error)
-
-
-def _listen(workers: Sequence[Any], messages: Any, progress: Callable[[int], Any]) -> None:
-    """Pass on what other processes report until all have ended; an error of one is raised here."""
-    while True:
-        alive = any(worker.is_alive() for worker in workers)
-        try:
-            message = messages.get(timeout=_PATIENCE)
-        except queue.Empty:
-            failed = [worker.exitcode for worker in workers if worker.exitcode]
-            if failed:
-                raise RuntimeError(Errors.G051.format(code=failed[0])) from None
-            if not alive:
-                return
-            continue
-        if isinstance(message, Exception):
-            raise message
-        progress(message)
-
-
-def _end(workers: Sequence[Any]) -> None:
-    """End processes and wait for it. One asked within a library's callback, which swallows the exit, is asked again."""
-    while any(worker.is_alive() for worker in workers):
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join(_TIME_TO_END)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order in which several threads add numbers would change the last bits."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,9 +17,10 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from glomo_spacy import Embedder
-from glomo_spacy.cli import _feature_work, app
+from glomo_spacy.cli import _workers, app
 from glomo_spacy.cli._feature_folder import FeatureFolder, FeatureSettings
 from glomo_spacy.cli.extract import extract, parse_part
+from glomo_spacy.errors import Errors
 
 LINES = ["The cats sat .", "", "Dogs bark at them all night long .", "The end", "A last line with seven tokens ."]
 SHARDED = FeatureSettings(shard_tokens=8)
@@ -209,7 +210,7 @@ def test_a_process_that_dies_is_one_clear_error(text: Path, tmp_path: Path) -> N
             raise queue.Empty
 
     with pytest.raises(RuntimeError, match=r"\[G051\] A process that extracted features ended with -9"):
-        _feature_work._listen([Dead()], Silent(), progress=print)
+        _workers.listen([Dead()], Silent(), print, error=Errors.G051)
 
 
 def test_an_error_of_a_process_is_raised_in_the_main_one() -> None:
@@ -227,7 +228,7 @@ def test_an_error_of_a_process_is_raised_in_the_main_one() -> None:
 
     seen: List[int] = []
     with pytest.raises(ValueError, match=r"\[G900\] full"):
-        _feature_work._listen([Failed()], Queue(), progress=seen.append)
+        _workers.listen([Failed()], Queue(), seen.append, error=Errors.G051)
     assert seen == [5]
 
 

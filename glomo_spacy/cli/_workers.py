@@ -1,0 +1,54 @@
+"""Processes that share work: hear what they report, end them, one thread each."""
+
+import queue
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Sequence
+
+_PATIENCE = 0.2  # seconds between looks at whether all processes are alive
+_TIME_TO_END = 2.0  # seconds a process has to remove its unfinished file before it is asked again
+
+
+def listen(workers: Sequence[Any], messages: Any, handle: Callable[[Any], Any], *, error: str) -> None:
+    """Pass on what other processes report until all have ended; an error of one is raised here.
+
+    workers (Sequence[Process]): The processes.
+    messages (Queue): Where they put what they report: exceptions, or anything else.
+    handle (Callable[[Any], Any]): Called with each report.
+    error (str): Text of the RuntimeError if a process ends with another code than 0, which it names as {code}.
+    """
+    while True:
+        alive = any(worker.is_alive() for worker in workers)
+        try:
+            message = messages.get(timeout=_PATIENCE)
+        except queue.Empty:
+            failed = [worker.exitcode for worker in workers if worker.exitcode]
+            if failed:
+                raise RuntimeError(error.format(code=failed[0])) from None
+            if not alive:
+                return
+            continue
+        if isinstance(message, Exception):
+            raise message
+        handle(message)
+
+
+def end(workers: Sequence[Any]) -> None:
+    """End processes and wait for it. One asked within a library's callback, which swallows the exit, is asked again."""
+    while any(worker.is_alive() for worker in workers):
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(_TIME_TO_END)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The order in which several threads add numbers would change the last bits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
