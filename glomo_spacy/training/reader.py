@@ -18,7 +18,7 @@ from ..corpora.squad_corpus import SquadCorpus, SquadSplit
 from ..errors import Errors
 from ..indexers import WordIndexer
 from ..models.qa import ReaderConfig, ReaderModel
-from ..models.qa.graph_cache import GraphCache
+from ..models.qa.graph_store import GraphStore
 from ..models.qa.inputs import reader_indexer
 from ..models.qa.sources import ElmoSource, GraphSource
 from .config import build_section
@@ -53,8 +53,8 @@ class QuestionSettings:
     elmo_store (Optional[str]): Folder of the biLM's layers, as `extract` writes them for this corpus; null: they are
         computed as one goes.
     provenance (str): What the text is and its licence; kept in meta.json.
-    graph_cache_mb (int): Room to keep the graphs of texts in, in millions of bytes; see `GraphCache`. With it, a
-        resumed run equals an uninterrupted one up to rounding.
+    graph_store (Optional[str]): Folder where graphs of contexts are kept, written as one goes; runs may share it, also
+        at once. None: they are computed each time.
     """
 
     batch_size: int
@@ -66,12 +66,11 @@ class QuestionSettings:
     fraction_seed: int
     elmo_store: Optional[str]
     provenance: str
-    graph_cache_mb: int = 0
+    graph_store: Optional[str] = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "questions_per_context", "max_context", "stride"):
             _check(f"corpora.{name}", getattr(self, name) >= 1, "at least 1", getattr(self, name))
-        _check("corpora.graph_cache_mb", self.graph_cache_mb >= 0, "at least 0", self.graph_cache_mb)
         _check("corpora.stride", self.stride <= self.max_context, "at most corpora.max_context", self.stride)
         fraction = self.train_fraction
         _check("corpora.train_fraction", fraction is None or 0 < fraction <= 1, "above 0 and at most 1", fraction)
@@ -176,7 +175,6 @@ class ReaderObjective(Objective):
         if indexer is not None and corpus.vectors is not None:
             decided |= {"n_words": len(indexer), "word_width": corpus.vectors.shape[1]}
         if graphs is not None:
-            graphs.cache = GraphCache(text.graph_cache_mb * 1_000_000)
             n_layers, n_heads = graphs.sizes
             decided |= {"graph_layers": n_layers, "graph_heads": n_heads, "graph_sha256": graphs.sha256}
         if elmo is not None:
@@ -188,11 +186,14 @@ class ReaderObjective(Objective):
             _fill_table(self.model, corpus)
         self.vocab = None if indexer is None else list(indexer.words)
         self.indexer = {"kind": WordIndexer.kind, "lang": corpus.lang} if indexer is None else indexer.config
+        store = None if graphs is None or text.graph_store is None else GraphStore(graphs, text.graph_store)
         layers: Optional[Layers] = elmo
         if elmo is not None and text.elmo_store is not None:
             layers = StoredLayers(text.elmo_store, weights=elmo.sha256, source=str(model_config.elmo_source))
             layers.require(corpus_texts(corpus, max_context=text.max_context, stride=text.stride))
-        inputs = ReaderInputs(corpus.types, model_config, indexer=indexer, graphs=graphs, elmo=layers)
+        inputs = ReaderInputs(
+            corpus.types, model_config, indexer=indexer, graphs=graphs, graph_store=store, elmo=layers
+        )
         self.loss = ReaderLoss(self.model, inputs)
 
 

@@ -1,12 +1,13 @@
 """From the type ids of a batch to what a reader is given: word rows, characters, frozen graphs, layers of a biLM."""
 
-from typing import List, Optional, Protocol, Sequence, Tuple
+from typing import List, Optional, Protocol, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from ..indexers import WordIndexer
 from ..models.qa import ReaderConfig, Side
+from ..models.qa.graph_store import GraphStore
 from ..models.qa.inputs import TypeTable
 from ..models.qa.sources import GraphSource
 
@@ -25,6 +26,7 @@ class ReaderInputs(nn.Module):
     config (ReaderConfig): Of the reader.
     indexer (Optional[WordIndexer]): Of its word table.
     graphs (Optional[GraphSource]): Where graphs come from.
+    graph_store (Optional[GraphStore]): Where those of contexts come from instead.
     elmo (Optional[Layers]): Where layers of vectors come from.
     """
 
@@ -37,26 +39,27 @@ class ReaderInputs(nn.Module):
         *,
         indexer: Optional[WordIndexer] = None,
         graphs: Optional[GraphSource] = None,
+        graph_store: Optional[GraphStore] = None,
         elmo: Optional[Layers] = None,
     ) -> None:
         super().__init__()
         self._types = types
         self.table = TypeTable(types, config, indexer=indexer)
         self.graphs, self.elmo = graphs, elmo
+        self._context_graphs = graph_store or graphs
         graph_ids = None if graphs is None else torch.from_numpy(graphs.indexer.ids(types))
         self.register_buffer("graph_ids", graph_ids, persistent=False)
 
     def sides(self, tokens: Tensor, contexts: Tensor, questions: Tensor) -> Tuple[Side, Side]:
         """Both sides of a batch; arguments as the fields of `ReaderBatch`."""
-        context, question = (self._side(tokens, places) for places in (contexts, questions))
-        return context, question
+        return self._side(tokens, contexts, self._context_graphs), self._side(tokens, questions, self.graphs)
 
-    def _side(self, tokens: Tensor, places: Tensor) -> Side:
+    def _side(self, tokens: Tensor, places: Tensor, source: Union[GraphSource, GraphStore, None]) -> Side:
         mask = places >= 0
         ids = tokens[places.clamp(min=0)]  # (batch, seq)
         graphs: Optional[List[Tensor]] = None
-        if self.graphs is not None and self.graph_ids is not None:
-            graphs = self.graphs.graphs(self.graph_ids[ids], mask)
+        if source is not None and self.graph_ids is not None:
+            graphs = source.graphs(self.graph_ids[ids], mask)
         elmo = None
         if self.elmo is not None:
             elmo = self.elmo.layers(self._texts(ids, mask)).to(ids.device)

@@ -121,14 +121,15 @@ def test_frozen_models_are_not_trained_and_their_names_are_kept(everything, tmp_
     load_sources(load_checkpoint(tmp_path / "run" / "model-last").config)
 
 
-def test_kept_graphs_give_what_graphs_on_the_fly_give(everything):
-    fresh, kept = (untrained(everything(corpora__graph_cache_mb=room)) for room in (0, 1))
+def test_stored_graphs_give_what_graphs_on_the_fly_give(everything, tmp_path):
+    fresh, stored = (untrained(everything(corpora__graph_store=place)) for place in (None, str(tmp_path / "graphs")))
     batch = next(fresh.batches)
     with torch.no_grad():
         expected = fresh.loss(*batch)
-        for _ in range(2):
-            torch.testing.assert_close(kept.loss(*batch), expected, atol=1e-6, rtol=0)
-    assert len(kept.loss.inputs.graphs.cache) == len(batch[1]) + len(batch[2])
+        found = stored.loss(*batch)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+        assert len(list((tmp_path / "graphs").rglob("*.f32"))) == len(batch[1])
+        assert torch.equal(stored.loss(*batch), found)
 
 
 def test_a_reader_starts_from_another_by_word_and_character(everything, tmp_path):
@@ -192,7 +193,6 @@ def test_a_store_of_other_texts_or_weights_is_refused(everything, tiny_reader, s
         ({"model__char_widht": 7}, r"\[G140\] model.char_widht is not a setting"),
         ({"corpora__buckets": [40, 20]}, r"\[G141\] corpora.buckets must be a list of ascending lengths"),
         ({"corpora__stride": 61}, r"\[G141\] corpora.stride must be at most corpora.max_context"),
-        ({"corpora__graph_cache_mb": -1}, r"\[G141\] corpora.graph_cache_mb must be at least 0"),
         ({"corpora__train_fraction": 0.0}, r"\[G141\] corpora.train_fraction must be above 0 and at most 1"),
         ({"corpora__batch_size": 0}, r"\[G141\] corpora.batch_size must be at least 1"),
         ({"pretraining__objective__max_characters": -1}, r"\[G141\] pretraining.objective.max_characters must be"),

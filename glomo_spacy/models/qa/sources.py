@@ -20,7 +20,6 @@ from ..elmo import BiLM
 from ..glomo import GlomoModel
 from ..packaged import find_weights
 from .config import ReaderConfig
-from .graph_cache import GraphCache
 
 TokenLists = Sequence[Sequence[str]]
 
@@ -48,9 +47,6 @@ class GraphSource(Frozen):
     model (GlomoModel): The model.
     indexer (WordIndexer): How words become its ids.
     sha256 (str): Of the file its weights came from.
-
-    Attributes:
-    cache (GraphCache): What is kept of earlier texts: nothing, unless it is replaced by one with room.
     """
 
     model: GlomoModel
@@ -58,7 +54,6 @@ class GraphSource(Frozen):
     def __init__(self, model: GlomoModel, indexer: WordIndexer, *, sha256: str = "") -> None:
         super().__init__(model, sha256=sha256)
         self.indexer = indexer
-        self.cache = GraphCache(0)
 
     @classmethod
     def load(cls, source: str) -> "GraphSource":
@@ -85,7 +80,7 @@ class GraphSource(Frozen):
             Shape of each: (batch, heads, receiver, source).
         """
         with torch.autocast(ids.device.type, enabled=False):
-            return self.cache.graphs(ids, mask, lambda *text: list(self.model.iter_graphs(*text)))
+            return list(self.model.iter_graphs(ids, mask))
 
 
 class ElmoSource(Frozen):
