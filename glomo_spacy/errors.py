@@ -145,6 +145,13 @@ class Errors(metaclass=_WithCodes):
     G154 = "The model has no soft-max: it was exported for use. Take the checkpoint of the training run (model-best), or set model.softmax."
     G155 = 'Negatives need model.softmax = "full", but it is {softmax!r}. Set pretraining.objective.n_negatives to null, or the soft-max to full.'
     G156 = "model.cell_options has {found}, but {cell!r} cells take: {known}."
+    G126 = "Cached.v1 keeps what never changes, but {name} learns: {setting}. Set {remedy}, or leave Cached.v1 out."
+    G127 = (
+        "Cached.v1 goes around one frozen model of Elmo.v1, MogrifierLM.v1, GlomoGraph.v1, WordVectors.v1 or UniformGraph.v1, "
+        "but got {found!r}. Put it inside, around each frozen part, and leave outside what learns or listens: "
+        'ScalarMix.v1 over Cached.v1 over Elmo.v1 with layers = "all", for example.'
+    )
+    G128 = 'state = "carry" makes each result depend on earlier texts, so that none can be kept. Set state = "zero", or leave Cached.v1 out.'
     G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."
     G131 = "The word vectors are {found} wide, but the model was initialised with {expected}. Load the table it was trained with."
     G132 = "Concat needs at least one tok2vec, but got none. Add a section [….tok2vecs.NAME] for each."
@@ -185,6 +192,8 @@ class Errors(metaclass=_WithCodes):
     G165 = 'state = "carry" makes each result depend on earlier texts and is no ground to train on. Set trainable = false, or state = "zero".'
     G166 = "This needs a model of glomo_spacy.Elmo.v1, but got {found!r}. Set [components.elmo.model], or keep_layers = false."
 
+    G167 = "initialize.init_tok2vec = {path} does not fit {component!r}: {reason}. Use weights of the same settings, or the settings of the weights."
+
     G180 = "The gating rounds take turns, x first, so there must be as many q_weights as r_weights or one more, but there are {n_q} and {n_r}."
     G181 = "There are {found} {name}_biases for {expected} {name}_weights. Give one per matrix, or none at all."
     G182 = 'softmax = "adaptive" has vectors of several widths, which can neither be tied nor mixed, but tied is {tied} and n_softmaxes is {n_softmaxes}. Set tied = false and n_softmaxes = 1, or softmax = "full".'
@@ -194,9 +203,36 @@ class Errors(metaclass=_WithCodes):
     G187 = "Negatives need one full soft-max, but the model has softmax = {softmax!r} and n_softmaxes = {n_softmaxes}. Set n_negatives to null, or the model's soft-max to one full one."
     G186 = "temperature must be above 0, but is {found!r}. 1 leaves the probabilities as they are."
 
+    G188 = (
+        "{component!r} listens to {upstream!r}, but would read the vectors of {writer!r}, which stands between them and overwrites "
+        "doc.tensor; in training it gets the right ones, so that nothing shows before the pipeline is used. Place it directly "
+        "behind its encoder, or let one encoder give both by glomo_spacy.Concat.v1:\n\n{lines}"
+    )
+    G189 = (
+        "{component!r} listens to {upstream!r}, but no encoder of that name stands before it (encoders there: {encoders}), so that "
+        "it would read zeros or another one's vectors:\n\n{lines}"
+    )
     G190 = "A reader must read words: set n_words (static vectors), elmo_layers and elmo_width (a biLM) or feature_width (features from outside)."
     G191 = 'attention = "square" is for readers without graphs or with graphs over words, but graph is "states". Set attention = "softmax".'
     G192 = "The reader's config asks for more than the {side} side has. Missing: {missing}."
+
+    G193 = (
+        "{component!r} reads the vectors of {encoder!r} from the Doc, since {reason}, but {encoder!r} does not set them in "
+        "training: it would read nothing, or what another encoder left there. Add:\n\n{lines}"
+    )
+    G194 = "{component!r} listens to rows of width {expected}, but {upstream!r} gives rows of width {found}. Set:\n\n{lines}"
+    G195 = (
+        "{name!r} is frozen, and what is frozen is never initialised, but these parts of it have no weights: {parts}. Source it "
+        "from a trained pipeline, or leave it out of frozen_components:\n\n{lines}"
+    )
+    G196 = '{name!r} insists on sentence boundaries (sentences = "require"), which {reason}. Add:\n\n{lines}'
+    G197 = (
+        "initialize.init_tok2vec = {path} would be passed over in silence: spaCy reads it only if the config has a [pretraining] "
+        "section that names the component to fill. Add one with `python -m spacy init fill-config --pretraining`, and in "
+        "it:\n\n{lines}"
+    )
+    G198 = "training.annotating_components names {name!r}, which is no component and would be passed over in silence. Components: {names}. Set:\n\n{lines}"
+    G199 = 'A mixture in {name!r} has n_layers = {expected}, but what it reads holds {found} side by side, so that it would mix parts of layers. Set n_layers = {found}, and layers = "all" in the section of the biLM for more than one.'
 
     # --- G2xx: checkpoints -------------------------------------------------------------------------------------------
     G200 = "{path} is not a checkpoint directory: {missing} is missing. Expected config.cfg, model.safetensors and meta.json."
@@ -327,7 +363,7 @@ class Errors(metaclass=_WithCodes):
     G952 = "There is nothing to show: give at least one explanation."
     G953 = "{name} must be probabilities or shares from 0 to 1, but hold {value}."
     G954 = "Weights of the graph {label!r} must be finite and 0 or more."
-    G969 = "{n_failed} of {n_cells} cells failed. The first, {name}: {reason} Its train.log in {path} says where. Finished cells are kept; run the same command again."
+    G969 = "{n_failed} of {n_cells} cells failed. The first, {name}: {reason} Its train.log in {path} says where. The others are kept, and --table-only shows them; the same command makes those that failed."
     G970 = "{path}: {setting} names {name!r}, but the config has no such section."
     G971 = "The model of [ablation.features.{feature}] cannot be built: {reason}"
     G972 = "The corpus {name!r} holds nothing to score. Check its path."
@@ -339,4 +375,14 @@ class Errors(metaclass=_WithCodes):
 class Warnings(metaclass=_WithCodes):
     """Messages of warnings."""
 
+    G129 = "Features cannot be kept in {path}: {reason}. They are kept in memory alone. Free some space there, or set another path for Cached.v1."
+    G168 = (
+        "{name} was trained on whole texts without sentence boundaries, but now reads sentence by sentence, so that its vectors "
+        "differ from those in training. Let what sets sentences annotate in training too: under annotating_components, or as "
+        "nlp.update(..., annotates=[...])."
+    )
+    G169 = (
+        "{name!r} reads by sentence, which {setter!r} sets when the pipeline is used but not in training: its vectors would differ "
+        'between the two. Set sentences = "ignore" in its model, or add:\n\n{lines}'
+    )
     G320 = "More than half of the rows of these heads are empty: {heads}. If it stays so, they learn nothing; see pretraining.objective.max_empty."

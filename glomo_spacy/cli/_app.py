@@ -23,6 +23,7 @@ COMMANDS = {
     "visualize": "glomo_spacy.cli.visualize:visualize_cli",
     "prepare": "glomo_spacy.cli.prepare:prepare_cli",
     "pretrain": "glomo_spacy.cli.pretrain:pretrain_cli",
+    "check": "glomo_spacy.cli.check:check_cli",
     "evaluate-lm": "glomo_spacy.cli.evaluate_lm:evaluate_lm_cli",
     "evaluate-qa": "glomo_spacy.cli.evaluate_qa:evaluate_qa_cli",
     "similar": "glomo_spacy.cli.similar:similar_cli",
@@ -37,7 +38,7 @@ COMMANDS = {
 }
 
 # These take config overrides such as `--pretraining.seed 1`: their function finds the unparsed rest in `ctx.args`.
-WITH_OVERRIDES = frozenset({"pretrain", "ablate"})
+WITH_OVERRIDES = frozenset({"pretrain", "check", "ablate"})
 
 
 def as_typed(names: Sequence[str]) -> str:

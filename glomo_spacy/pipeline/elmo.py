@@ -3,11 +3,12 @@
 Source: Peters et al. 2018, "Deep contextualized word representations" (arXiv 1802.05365).
 """
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2Vec, Tok2VecListener
 from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
@@ -15,6 +16,7 @@ from thinc.types import Floats2d
 from ..architectures.elmo import ElmoLayers, elmo_network, rows_and_layers, with_pretrained
 from ..architectures.types import DocRows, FeatureModel
 from ..errors import Errors
+from .checks import check_pipeline
 from .extensions import ELMO_LAYERS, set_layers
 from .vector_hooks import set_vector_hooks
 
@@ -92,6 +94,15 @@ class Elmo(Tok2Vec):
             if isinstance(node, Tok2VecListener) and node.upstream_name not in ("*", self.name):
                 message = Errors.G161.format(component=component.name, upstream=node.upstream_name, name=self.name)
                 raise ValueError(message)
+
+    def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Optional[Language] = None) -> None:
+        """Look at the pipeline, then prepare what is put around a biLM; its weights stay.
+
+        RAISES: ValueError for all that `check_pipeline` refuses.
+        """
+        if nlp is not None:
+            check_pipeline(nlp)
+        super().initialize(get_examples, nlp=nlp)
 
     def reset_state(self) -> None:
         """Forget every text so far; matters to `state = "carry"` alone.
