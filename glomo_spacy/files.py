@@ -23,11 +23,12 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # constants of Linux's renameat2
 
 
 @contextmanager
-def atomic_write(path: PathLike, *, text: bool = False) -> Iterator[IO[Any]]:
+def atomic_write(path: PathLike, *, text: bool = False, sync: bool = True) -> Iterator[IO[Any]]:
     """Open a file for writing that appears under its name only once it is complete.
 
     path (PathLike): Where the file shall stand. Its folder must exist; an earlier file is replaced.
     text (bool): Write `str` as UTF-8 with "\\n" line ends instead of bytes.
+    sync (bool): Wait until it is on disk. False: a power cut may leave it damaged, for those who would notice.
     YIELDS (IO): The open file. If the block raises, it is removed and an earlier file stays as it was.
     RAISES: G900 (OSError) if the disk is full.
     """
@@ -38,9 +39,11 @@ def atomic_write(path: PathLike, *, text: bool = False) -> Iterator[IO[Any]]:
             with _open_new(partial, text=text) as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             partial.replace(path)
-            _sync_folder(path.parent)
+            if sync:
+                _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 

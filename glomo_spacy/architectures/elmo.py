@@ -95,7 +95,9 @@ def with_pretrained(model: FeatureModel, pretrained: str) -> FeatureModel:
     pretrained (str): As for `Elmo.v1`.
     RAISES: ValueError G166 for another model.
     """
-    return _make_model(pretrained, elmo_network(model).settings, dropout=model.attrs["dropout_rate"])
+    made = _make_model(pretrained, elmo_network(model).settings, dropout=model.attrs["dropout_rate"])
+    made.shims.extend(shim.copy() for shim in model.shims[1:])  # what Cached.v1 added
+    return made
 
 
 def elmo_network(model: FeatureModel) -> ElmoNetwork:

@@ -9,6 +9,7 @@ from thinc.types import Floats2d
 from torch import Tensor
 from torch.nn import functional as F
 
+from .feature_cache import cache_in
 from .fine_tuning import FineTuning
 from .pretrained import PretrainedNetwork, PretrainedShim, read_pretrained
 from .types import DocBackprop, DocRows, FeatureModel
@@ -127,7 +128,11 @@ def _forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocR
     network: FeatureNetwork = shim.network
     if is_train:
         shim.begin_pass()
-    rows = network.rows(docs, is_train=is_train)  # (tokens, width)
+    cache = cache_in(model, is_train=is_train)
+    if cache is None:
+        rows = network.rows(docs, is_train=is_train)  # (tokens, width)
+    else:
+        rows = cache.rows(network, docs, partial(network.rows, is_train=False))
     if is_train:
         rows = F.dropout(rows, model.attrs["dropout_rate"])
 
@@ -146,4 +151,6 @@ def _own_config(
     pretrained: Optional[str], width: Optional[int], config: Dict[str, Any], listener: Any
 ) -> Dict[str, Any]:
     """What stands in a config where a listener was replaced: the section names what was read, and its width."""
+    if "tok2vec" in config:  # the section of Cached.v1, with this model's inside
+        return {**config, "tok2vec": _own_config(pretrained, width, config["tok2vec"], listener)}
     return {**config, "pretrained": pretrained, "width": width}

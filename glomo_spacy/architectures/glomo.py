@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import Errors
 from ..graphs import RelationalGraph, Rows, prune_rows
 from ..models.glomo import GlomoConfig, GlomoModel
+from .feature_cache import cache_in
 from .pretrained import FrozenNetwork, PretrainedShim, read_pretrained
 from .seam import (
     MAX_CELLS,
@@ -60,19 +61,24 @@ def glomo_config(model: GraphModel) -> GlomoConfig:
 
 
 def graph_layers(
-    model: GraphModel, docs: Sequence[Doc], windows: Sequence[Window]
+    model: GraphModel, docs: Sequence[Doc], windows: Sequence[Window], *, is_train: bool = False
 ) -> Iterator[Tuple[List[int], Iterator[Tensor]]]:
     """Every graph of every window, in batches of similar length and one layer at a time: memory is one layer's.
 
+    Where `Cached.v1` keeps graphs, those of a batch are there at once, and batches are smaller.
+
     model (GraphModel): Of `GlomoGraph.v1`.
     windows (Sequence[Window]): Of `seam.doc_windows`; empty ones are in no batch.
+    is_train (bool): Whether this is part of a pass with gradients.
     YIELDS (Tuple[List[int], Iterator[Tensor]]): Indices into `windows`, and their left layers, then right layers, each
         computed when it is drawn, without gradient. Shape of each: (batch, heads, receiver, source).
     RAISES: ValueError G120 if the model has no weights, G123 for another kind of model.
     """
-    network = _frozen(model).network
-    for batch, ids, mask in _batches(model, docs, windows, n_layers_held=1):
-        yield batch, network.iter_graphs(ids, mask)
+    frozen, cache = _frozen(model), cache_in(model, is_train=is_train)
+    compute = frozen.network.iter_graphs
+    n_layers_held = 1 if cache is None else 2 * glomo_config(model).n_layers
+    for batch, ids, mask in _batches(model, docs, windows, n_layers_held=n_layers_held):
+        yield batch, compute(ids, mask) if cache is None else cache.graph_layers(frozen, ids, mask, compute)
 
 
 def padded_graphs(model: GraphModel, texts: Sequence[Sequence[str]]) -> List[Tensor]:

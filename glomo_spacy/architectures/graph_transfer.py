@@ -111,7 +111,8 @@ def _transfer_forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> T
     if not lengths.sum():
         width = model.get_dim("nO") if model.has_dim("nO") else 0
         return [model.ops.alloc2f(0, width) for _ in docs], lambda d_rows: X_backprop(X)
-    Y, Y_backprop = transfer((model.ops.flatten(X), _graph_windows(graph, docs)), is_train)
+    windows = _graph_windows(graph, docs, is_train=is_train)
+    Y, Y_backprop = transfer((model.ops.flatten(X), windows), is_train)
 
     def backprop(d_rows: DocRows) -> List[Doc]:
         dX = Y_backprop(model.ops.flatten(d_rows))  # (tokens, D)
@@ -133,12 +134,12 @@ def _transfer_init(model: FeatureModel, X: Optional[List[Doc]] = None, Y: Option
         model.set_dim("nO", config.output_width)
 
 
-def _graph_windows(graph: GraphModel, docs: List[Doc]) -> Iterator[GraphWindows]:
+def _graph_windows(graph: GraphModel, docs: List[Doc], *, is_train: bool) -> Iterator[GraphWindows]:
     """The graphs of all windows, a batch of similar length at a time, each computed when it is drawn."""
     windows = doc_windows(docs)
     first_rows = np.cumsum([0, *(len(doc) for doc in docs)]).tolist()
     lengths = [len(window) for window in windows]
-    batches = _without_graphs(lengths) if _is_uniform(graph) else graph_layers(graph, docs, windows)
+    batches = _without_graphs(lengths) if _is_uniform(graph) else graph_layers(graph, docs, windows, is_train=is_train)
     for batch, layers in batches:
         positions, is_kept = pad_windows([windows[index] for index in batch], first_rows=first_rows)
         n_seen = torch.tensor([[lengths[index]] for index in batch])  # (batch, 1)

@@ -68,7 +68,9 @@ def with_pretrained(model: FeatureModel, pretrained: str) -> FeatureModel:
     pretrained (str): As for `MogrifierLM.v1`.
     RAISES: ValueError G062 for another model.
     """
-    return _make_model(pretrained, mogrifier_network(model).settings, dropout=model.attrs["dropout_rate"])
+    made = _make_model(pretrained, mogrifier_network(model).settings, dropout=model.attrs["dropout_rate"])
+    made.shims.extend(shim.copy() for shim in model.shims[1:])  # what Cached.v1 added
+    return made
 
 
 def mogrifier_network(model: FeatureModel) -> MogrifierNetwork:
