@@ -39,7 +39,7 @@ bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/glomo.py
 
 clean:
-	rm -rf $(VENV) build dist glomo_spacy.egg-info demo answer.html graph.html map.html surprisal.html .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist glomo_spacy.egg-info demo guide answer.html graph.html map.html surprisal.html .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
