@@ -6,6 +6,7 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 import spacy
+from config_corpora import TRAINING_CONFIGS
 from spacy.cli.train import train
 from spacy.tokens import Doc, DocBin
 
@@ -23,7 +24,7 @@ def names(section: Dict[str, Any], *, prefix: str = "") -> List[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["features.cfg", "elmo_tagger.cfg", "squad.cfg"])
+@pytest.mark.parametrize("name", [f"{name}.cfg" for name in TRAINING_CONFIGS])
 def test_tiny_mirrors_the_config_in_structure(name: str) -> None:
     full, tiny = (spacy.util.load_config(CONFIGS / path) for path in (name, f"tiny/{name}"))
     batch_size = "training.batcher.size"  # one compounds, the other is constant
