@@ -18,6 +18,7 @@ from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import import_file, load_model, registry
+from thinc.api import require_gpu
 
 from ..errors import Errors
 from ..evaluation.bootstrap import Counts
@@ -100,6 +101,8 @@ def read_counts(folder: Path) -> Dict[str, Counts]:
 def _train_and_score(job: Job, log: Any) -> Dict[str, Any]:
     if job.code is not None:
         import_file("python_code", job.code)
+    if job.use_gpu >= 0:
+        require_gpu(job.use_gpu)
     config = Config().from_str(job.config)
     clock = time.process_time if job.use_gpu < 0 else time.perf_counter
     begin = clock()

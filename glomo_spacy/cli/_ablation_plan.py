@@ -1,5 +1,6 @@
 """From one config with an [ablation] section to the training config of each cell: a feature, a size and a seed."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
@@ -45,11 +46,13 @@ class Ablation:
     def __init__(self, path: Path, overrides: Optional[Mapping[str, Any]] = None) -> None:
         self.path = path
         self._config = read_config(path, overrides=overrides)
-        section = resolve_references(self._config, path=path).get(SECTION)
-        self.section: AblationSection = build_section(AblationSection, name=SECTION, values=section)
-        self._features: Mapping[str, Any] = self._config.pop(SECTION)["features"]  # with their references
+        # With their references, which mean the config of a cell; and apart, since a dotted name is no section here.
+        self._overrides = _take_overrides(self._config)
+        resolved = resolve_references(self._config, path=path)
+        self.section: AblationSection = build_section(AblationSection, name=SECTION, values=resolved.pop(SECTION, None))
+        self._config.pop(SECTION)
         self._widths: Dict[str, Optional[int]] = {}
-        self._block("ablation.test", self.section.test, resolve_references(self._config, path=path))
+        self._block("ablation.test", self.section.test, resolved)
 
     def cells(self, features: Sequence[str] = (), sizes: Sequence[float] = (), seeds: Sequence[int] = ()) -> List[Cell]:
         """All cells, small sizes first, or those of some features, sizes and seeds.
@@ -76,12 +79,11 @@ class Ablation:
             training corpus that is not in the config; G971 if the feature's model cannot be built.
         """
         config = self._config.copy()
-        feature = self._features[cell.feature]
-        if "model" in feature:
-            set_value(config, self.section.target, feature["model"])
+        if model := self.section.features[cell.feature].get("model"):
+            set_value(config, self.section.target, deepcopy(model))
             _forget_width(config, f"${{{self.section.target}.width}}")
-        for name, value in feature.get("overrides", {}).items():
-            set_value(config, name, value)
+        for name, value in self._overrides.get(cell.feature, {}).items():
+            set_value(config, name, deepcopy(value))
         self._set_budget(config, cell.size)
         set_value(config, "training.seed", cell.seed)
         if "system" in config:
@@ -113,15 +115,20 @@ class Ablation:
         return {**default, **block} if block.get("@readers") == default["@readers"] else block
 
     def _fit_listeners(self, config: Config, feature: str) -> None:
-        """Give listeners the width of what they listen to, if the target is a component's model and says its width."""
+        """Give listeners the width of what they listen to, if the target is the model of a component."""
         place = self.section.target.split(".")
         if place[0] != "components" or len(place) != 3:
             return
-        if feature not in self._widths:
-            self._widths[feature] = self._width(feature, self._block("ablation.target", self.section.target, config))
-        if (width := self._widths[feature]) is not None:
-            for listener in _listeners(config["components"], upstream=place[1]):
+        block = config["components"].get(place[1], {}).get(place[2])
+        if block and feature not in self._widths:
+            self._widths[feature] = self._width(feature, block)
+        width = self._widths.get(feature)
+        for listener in _listeners(config["components"], upstream=place[1]):
+            if width is not None:
                 listener["width"] = width
+            elif listener.get("width") is None:
+                reason = "it says its width only after initialize. Set the width of its listeners in overrides."
+                raise ValueError(Errors.G971.format(feature=feature, reason=reason))
 
     def _width(self, feature: str, block: Dict[str, Any]) -> Optional[int]:
         try:
@@ -137,6 +144,16 @@ class Ablation:
         if not isinstance(node, Mapping):
             raise ValueError(Errors.G970.format(path=self.path, setting=setting, name=name))
         return dict(node)
+
+
+def _take_overrides(config: Config) -> Dict[str, Dict[str, Any]]:
+    """Remove the overrides of features from a config, and give them by feature."""
+    taken = {}
+    features = config[SECTION].get("features") if isinstance(config.get(SECTION), dict) else None
+    for name, feature in features.items() if isinstance(features, dict) else ():
+        if isinstance(feature, dict) and isinstance(feature.get("overrides"), dict):
+            taken[name] = feature.pop("overrides")
+    return taken
 
 
 def _forget_width(config: Config, reference: str) -> None:

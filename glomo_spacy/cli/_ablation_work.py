@@ -14,7 +14,7 @@ from ..errors import Errors
 from ._ablation_cell import CONFIG, Job, is_made, make_cell, read_result
 from ._ablation_plan import Ablation, Cell
 from ._report import flat_rows
-from ._workers import end, listen
+from ._workers import run_workers
 
 Report = Callable[[Job, Optional[str]], Any]
 
@@ -100,13 +100,8 @@ def make_cells(jobs: Sequence[Job], *, report: Report, workers: int = 1) -> None
         place, reason = message
         report(jobs[place], reason)
 
-    try:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # what the processes begin with
-        for process in processes:
-            process.start()
-        listen(processes, messages, handle, error=Errors.G973)
-    finally:
-        end(processes)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # what the processes begin with
+    run_workers(processes, messages, handle, error=Errors.G973)
 
 
 def _work(jobs: Sequence[Job], tasks: Any, messages: Any) -> None:

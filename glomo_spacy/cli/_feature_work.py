@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Sequence
 
 from ..errors import Errors
 from ._feature_folder import FeatureFolder, Shard
-from ._workers import end, listen, one_thread
+from ._workers import one_thread, run_workers
 
 if TYPE_CHECKING:
     from ..embedder import Embedder
@@ -41,12 +41,7 @@ def make_shards(
     source = (folder.path, str(embedder.directory), embedder.state, embedder.device)
     shares = [list(shards[start::n_process]) for start in range(n_process)]
     workers = [spawn.Process(target=_work, args=(*source, share, messages), daemon=True) for share in shares]
-    try:
-        for worker in workers:
-            worker.start()
-        listen(workers, messages, progress, error=Errors.G051)
-    finally:
-        end(workers)
+    run_workers(workers, messages, progress, error=Errors.G051)
 
 
 def _make_all(

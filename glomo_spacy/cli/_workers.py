@@ -1,11 +1,29 @@
-"""Processes that share work: hear what they report, end them, one thread each."""
+"""Processes that share work: start them, hear what they report, end them; one thread each."""
 
 import queue
+import signal
+import sys
+import threading
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Sequence
 
 _PATIENCE = 0.2  # seconds between looks at whether all processes are alive
 _TIME_TO_END = 2.0  # seconds a process has to remove its unfinished file before it is asked again
+
+
+def run_workers(workers: Sequence[Any], messages: Any, handle: Callable[[Any], Any], *, error: str) -> None:
+    """Start processes and pass on what they report until all have ended. None is left, however this ends.
+
+    workers (Sequence[Process]): The processes, not yet started.
+    messages, handle, error: As for `listen`.
+    """
+    with _exit_on_term():
+        try:
+            for worker in workers:
+                worker.start()
+            listen(workers, messages, handle, error=error)
+        finally:
+            end(workers)
 
 
 def listen(workers: Sequence[Any], messages: Any, handle: Callable[[Any], Any], *, error: str) -> None:
@@ -39,6 +57,19 @@ def end(workers: Sequence[Any]) -> None:
             worker.terminate()
         for worker in workers:
             worker.join(_TIME_TO_END)
+
+
+@contextmanager
+def _exit_on_term() -> Iterator[None]:
+    """Make SIGTERM an exit like any other, which ends the processes; by default it would leave them behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say so
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

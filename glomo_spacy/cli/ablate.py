@@ -145,7 +145,8 @@ class _Report:
                 typer.secho(f"✘ {place}: {reason}", fg="red", err=True)
         elif self.show:
             result = read_result(job.folder)
-            scores = ", ".join(f"{name} {100 * (result['scores'].get(name) or 0):.2f}" for name in job.scores)
+            found = [(name, result["scores"].get(name)) for name in job.scores]
+            scores = ", ".join(f"{name} {'-' if score is None else f'{100 * score:.2f}'}" for name, score in found)
             typer.secho(f"✔ {place}: {scores}, {result['seconds']:,.0f} s", fg="green")
 
     def raise_failures(self) -> None:
