@@ -50,12 +50,18 @@ def test_an_empty_corpus_stays_empty() -> None:
     assert drawn(0.5, n_docs=0) == []
 
 
-def test_each_call_reads_anew() -> None:
-    reader = create_corpus_share_reader_v1(numbers(10), share=0.5)
-    nlp = spacy.blank("en")
-    first, second = list(reader(nlp)), list(reader(nlp))
-    assert [example.text for example in first] == [example.text for example in second]
-    assert first[0] is not second[0]
+def test_the_corpus_is_read_once_for_a_pipeline() -> None:
+    readings = []
+
+    def counting(nlp: Language) -> Iterator[Example]:
+        readings.append(nlp)
+        return numbers(10)(nlp)
+
+    reader = create_corpus_share_reader_v1(counting, share=0.5)
+    first, second = spacy.blank("en"), spacy.blank("en")
+    assert [list(reader(nlp)) for nlp in (first, first)] == [list(reader(first))] * 2
+    assert list(reader(second))[0].predicted.vocab is second.vocab
+    assert readings == [first, second]
 
 
 def test_the_corpus_is_a_section_of_the_config() -> None:
