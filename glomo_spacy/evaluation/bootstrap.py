@@ -4,6 +4,7 @@ Scores of parts of speech, trees, entities and classes are functions of counts t
 of samples of the test set cost one product of matrices each instead of a new scoring.
 """
 
+from functools import lru_cache
 from typing import Sequence, Tuple
 
 import numpy as np
@@ -53,20 +54,24 @@ def paired_interval(
     RETURNS (Tuple[float, float]): Lower and upper end, as shares, not percent.
     """
     n_docs = len(first[0])
-    generator = np.random.default_rng(seed)
     at_once = max(1, _AT_ONCE // n_docs)
     differences = []
     for start in range(0, n_samples, at_once):
-        size = min(at_once, n_samples - start)
-        drawn = generator.integers(n_docs, size=(size, n_docs))
-        times = np.stack([np.bincount(sample, minlength=n_docs) for sample in drawn]).astype(np.float64)
+        times = _draw_samples(n_docs, min(at_once, n_samples - start), (seed, start))
         differences.append(_mean_score(second, times, measure) - _mean_score(first, times, measure))
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(np.concatenate(differences), [tail, 100 - tail])
     return float(low), float(high)
 
 
+@lru_cache(maxsize=1)  # every comparison on one test set has the same samples
+def _draw_samples(n_docs: int, n_samples: int, seeds: Tuple[int, int]) -> npt.NDArray[np.floating]:
+    """How often each document is in each sample. Shape: (samples, docs)."""
+    drawn = np.random.default_rng(seeds).integers(n_docs, size=(n_samples, n_docs))
+    return np.stack([np.bincount(sample, minlength=n_docs) for sample in drawn]).astype(np.float64)
+
+
 def _mean_score(runs: Sequence[Counts], times: npt.NDArray[np.floating], measure: str) -> npt.NDArray[np.floating]:
-    """The score of each sample, averaged over runs. times: how often each document is in it, (samples, docs)."""
+    """The score of each sample, averaged over runs."""
     scores = [score_of(np.tensordot(times, run.astype(np.float64), axes=1), measure) for run in runs]
     return np.asarray(np.mean(scores, axis=0))
