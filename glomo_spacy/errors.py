@@ -377,9 +377,9 @@ class Warnings(metaclass=_WithCodes):
 
     G129 = "Features cannot be kept in {path}: {reason}. They are kept in memory alone. Free some space there, or set another path for Cached.v1."
     G168 = (
-        "{name} was trained on whole texts without sentence boundaries, but now reads sentence by sentence, so that its vectors "
-        "differ from those in training. Let what sets sentences annotate in training too: under annotating_components, or as "
-        "nlp.update(..., annotates=[...])."
+        "The model {name!r} was trained on texts without sentence boundaries, but now reads sentence by sentence: its vectors "
+        "differ from those in training. Let what sets sentences annotate in training too, under annotating_components or as "
+        'nlp.update(..., annotates=[...]); or set sentences = "ignore".'
     )
     G169 = (
         "{name!r} reads by sentence, which {setter!r} sets when the pipeline is used but not in training: its vectors would differ "

@@ -20,6 +20,7 @@ from ..models.precision import PRECISIONS, set_precision
 from .features import FeatureNetwork
 from .fine_tuning import FineTuning
 from .seam import MAX_WINDOW, Window, doc_windows
+from .sentence_watch import SentenceWatch
 
 CHOICES: Dict[str, Tuple[str, ...]] = {
     "layers": ("mixed", "all"),
@@ -81,6 +82,7 @@ class ElmoNetwork(FeatureNetwork):
             checkpoint, mix_state = _taken_apart(checkpoint)
         super().__init__("elmo", checkpoint, source=source, problem=problem)
         self.settings = settings
+        self.watch = SentenceWatch() if settings.sentences == "use" else None
         if checkpoint is not None:
             self.fine_tune(settings.tuning if settings.trainable else None)
             set_precision(self.network, settings.precision)

@@ -12,12 +12,14 @@ from torch.nn import functional as F
 from .feature_cache import cache_in
 from .fine_tuning import FineTuning
 from .pretrained import PretrainedNetwork, PretrainedShim, read_pretrained
+from .sentence_watch import SentenceWatch
 from .types import DocBackprop, DocRows, FeatureModel
 
 
 class FeatureNetwork(PretrainedNetwork):
     """A pretrained network that gives each token of a Doc a row. It counts updates from when it was built or loaded."""
 
+    watch: Optional[SentenceWatch] = None  # of what goes by sentence where there are sentences
     _tuning: Optional[FineTuning] = None
     _n_updates = 0
 
@@ -126,6 +128,8 @@ def _forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocR
     """Rows of all tokens; the gradient reaches what is trainable."""
     shim = cast(PretrainedShim, model.shims[0])
     network: FeatureNetwork = shim.network
+    if network.watch is not None:
+        network.watch.look(docs, name=model.name, is_train=is_train)
     if is_train:
         shim.begin_pass()
     cache = cache_in(model, is_train=is_train)

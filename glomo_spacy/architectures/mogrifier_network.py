@@ -21,6 +21,7 @@ from ..models.precision import PRECISIONS, set_precision
 from .features import FeatureNetwork
 from .fine_tuning import FineTuning
 from .seam import doc_windows
+from .sentence_watch import SentenceWatch
 
 CHOICES: Dict[str, Tuple[str, ...]] = {"sentences": ("use", "require", "ignore"), "precision": PRECISIONS}
 
@@ -93,6 +94,7 @@ class MogrifierNetwork(FeatureNetwork):
     ) -> None:
         super().__init__("mogrifier", checkpoint, source=source, problem=problem)
         self.settings = settings
+        self.watch = SentenceWatch() if settings.sentences == "use" else None
         if checkpoint is not None:
             network: LanguageModel = self.network
             self.fine_tune(settings.tuning if settings.trainable else None)

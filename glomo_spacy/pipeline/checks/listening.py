@@ -100,8 +100,6 @@ def _layers_below(layout: Layout, name: str, mix: Model) -> Optional[int]:
     below = mix.layers[0]
     upstream = layout.upstream(below, name) if isinstance(below, Tok2VecListener) else None
     source = below if upstream is None else layout.components[upstream].model
-    while len(source.layers) == 1:  # a wrapper, such as a cache
-        source = source.layers[0]
     networks = [shim.network for shim in source.shims if isinstance(shim, PretrainedShim)]
     if not networks or not isinstance(networks[0], ElmoNetwork) or not networks[0].has_weights:
         return None
