@@ -14,7 +14,7 @@ READERS = ("squad",)
 TRAINING_CONFIGS = (*READY, *TAGGERS, *READERS)
 
 QUESTIONS = Path(__file__).parent / "fixtures" / "squad_tiny.json"
-TEXTS = ["The dog sees Ann Lee . ", "A cat hears the dog . "]
+TEXTS = ["The dog sees Ann Lee .", "A cat hears the dog ."]
 
 
 def make_docs() -> List[Doc]:

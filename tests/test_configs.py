@@ -89,7 +89,7 @@ def test_every_training_config_is_known_to_the_tests(name: str) -> None:
 @pytest.mark.parametrize("name", READY)
 def test_stock_spacy_train_learns_what_it_is_shown(name: str, trained: Dict[str, Path]) -> None:
     nlp = spacy.load(trained[name])
-    found = [LEARNED[name](nlp(text.strip())) for text in TEXTS]
+    found = [LEARNED[name](nlp(text)) for text in TEXTS]
     assert found == [LEARNED[name](doc) for doc in make_docs()]
 
 
@@ -193,7 +193,7 @@ def test_the_wheel_of_a_package_loads_in_a_fresh_environment(trained: Dict[str, 
 import sys
 sys.path.insert(0, {str(tmp_path / "site")!r})
 import en_{name}
-doc = en_{name}.load()({TEXTS[0].strip()!r})
+doc = en_{name}.load()({TEXTS[0]!r})
 print([(token.tag_, token.dep_, token.head.i) for token in doc])
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
