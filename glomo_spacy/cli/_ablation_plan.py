@@ -46,11 +46,11 @@ class Ablation:
     def __init__(self, path: Path, overrides: Optional[Mapping[str, Any]] = None) -> None:
         self.path = path
         self._config = read_config(path, overrides=overrides)
-        # With their references, which mean the config of a cell; and apart, since a dotted name is no section here.
+        # With their references, which mean the config of a cell; overrides apart, since a dotted name is no section.
         self._overrides = _take_overrides(self._config)
         resolved = resolve_references(self._config, path=path)
         self.section: AblationSection = build_section(AblationSection, name=SECTION, values=resolved.pop(SECTION, None))
-        self._config.pop(SECTION)
+        self._features = self._config.pop(SECTION)["features"]
         self._widths: Dict[str, Optional[int]] = {}
         self._block("ablation.test", self.section.test, resolved)
 
@@ -79,9 +79,8 @@ class Ablation:
             training corpus that is not in the config; G971 if the feature's model cannot be built.
         """
         config = self._config.copy()
-        if model := self.section.features[cell.feature].get("model"):
-            set_value(config, self.section.target, deepcopy(model))
-            _forget_width(config, f"${{{self.section.target}.width}}")
+        if model := self._features[cell.feature].get("model"):
+            self._replace_target(config, model)
         for name, value in self._overrides.get(cell.feature, {}).items():
             set_value(config, name, deepcopy(value))
         self._set_budget(config, cell.size)
@@ -92,6 +91,17 @@ class Ablation:
         self._set_corpora(config, cell.size)
         self._fit_listeners(config, cell.feature)
         return config
+
+    def _replace_target(self, config: Config, model: Any) -> None:
+        """Put a feature's model, or a reference to one, in the target's place; it may hold what stood there."""
+        target = self.section.target
+        *place, name = target.split(".")
+        before = self._block("ablation.target", ".".join(place), config).get(name)
+        set_value(config, target, _replace_references(model, f"${{{target}}}", before))
+        for listener in _listeners(config["components"]):
+            # The new model may have no such setting. Listeners get its width once it is built.
+            if listener.get("width") == f"${{{target}.width}}":
+                listener["width"] = None
 
     def _set_budget(self, config: Config, size: float) -> None:
         place = self.section.sizes.index(size)
@@ -156,11 +166,11 @@ def _take_overrides(config: Config) -> Dict[str, Dict[str, Any]]:
     return taken
 
 
-def _forget_width(config: Config, reference: str) -> None:
-    """Listeners refer to a setting that the new model may not have. They get its width once it is built."""
-    for listener in _listeners(config["components"]):
-        if listener.get("width") == reference:
-            listener["width"] = None
+def _replace_references(section: Any, reference: str, value: Any) -> Any:
+    """A copy of a section with a value in the place of each setting that is a reference to it."""
+    if isinstance(section, dict):
+        return {key: _replace_references(setting, reference, value) for key, setting in section.items()}
+    return deepcopy(value if section == reference else section)
 
 
 def _listeners(section: Any, *, upstream: Optional[str] = None) -> Iterator[Any]:

@@ -18,9 +18,9 @@ class AblationSection:
     sizes (List[float]): Shares of the training corpus, in (0, 1]. A smaller part is contained in a larger one.
     seeds (List): Seeds, or one list of seeds per size. They become system.seed and training.seed.
     features (Dict): A sub-section for each row of the table; the others are compared with the first. Each may have a
-        `model`, the block that takes the place of the target, and `overrides`, settings by dotted name. References in
-        a model mean the config as it stands: ${components.tok2vec.model} is the block that is replaced. An empty
-        feature is the config itself.
+        `model`, the block that takes the place of the target, and `overrides`, settings by dotted name. References mean
+        the config with both in place; but one to the target, as a setting of the model, is what stood there before. An
+        empty feature is the config itself.
     scores (List[str]): Scores to show, by the names that spaCy's scorer gives them. All are stored.
     test (str): The corpus that is scored after training, e.g. "corpora.test". Nothing is selected on it.
     target (str): The block that a feature's `model` replaces.

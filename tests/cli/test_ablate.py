@@ -101,7 +101,10 @@ max_steps = [2, 4]
 
 [ablation.features.both.model]
 @architectures = "glomo_spacy.Concat.v1"
-tok2vecs = {"a": ${components.tok2vec.model}, "b": ${components.tok2vec.model}}
+
+[ablation.features.both.model.tok2vecs]
+a = ${components.tok2vec.model}
+b = ${components.tok2vec.model}
 
 [ablation.features.both.overrides]
 training.optimizer.learn_rate = 0.02
@@ -199,6 +202,16 @@ def test_a_model_takes_the_place_of_the_target_and_may_refer_to_it(data: Path) -
     assert after["tok2vec"]["model"]["tok2vecs"] == {"a": before["tok2vec"]["model"], "b": before["tok2vec"]["model"]}
     assert before["tagger"]["model"]["tok2vec"]["width"] == 8
     assert after["tagger"]["model"]["tok2vec"]["width"] == 16
+
+
+def test_references_of_a_model_mean_the_config_with_overrides(data: Path) -> None:
+    feature = {"model": "${components.other}", "overrides": {"components.other.width": 6}}
+    other = {"@architectures": "spacy.HashEmbedCNN.v2", "width": 4, "depth": 1, "embed_size": 10, "window_size": 1}
+    other |= {"maxout_pieces": 2, "subword_features": False, "pretrained_vectors": None}
+    ablation = plan(data, **{"components.other": other, "ablation.features": {"other": feature}})
+    components = ablation.config_of(Cell("other", 1.0, 1))["components"]
+    assert components["tok2vec"]["model"] == {**other, "width": 6}
+    assert components["tagger"]["model"]["tok2vec"]["width"] == 6
 
 
 def test_overrides_of_a_feature_are_its_own(data: Path) -> None:
