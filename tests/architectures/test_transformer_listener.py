@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -48,6 +48,17 @@ def make_config(transformer: str, checkpoint: str) -> Dict[str, Dict[str, Any]]:
     return {"transformer": model, "tagger": {"@architectures": "spacy.Tagger.v2", "tok2vec": transfer}}
 
 
+def over_listener(wrappers: List[str], listener: Dict[str, Any], transfer: Dict[str, Any]) -> Dict[str, Any]:
+    """Wrappers, the outermost first, around a listener. `Concat` puts what it is around beside itself."""
+    if not wrappers:
+        return listener
+    wrapper, inner = wrappers[0], over_listener(wrappers[1:], listener, transfer)
+    around: Dict[str, Any] = {"@architectures": f"glomo_spacy.{wrapper}.v1"}
+    if wrapper == "Concat":
+        return {**around, "tok2vecs": {"first": inner, "second": inner}}
+    return {**transfer, "tok2vec": inner} if wrapper == "GraphTransfer" else {**around, "tok2vec": inner, "n_layers": 2}
+
+
 def test_transfer_over_a_transformer_trains_it_and_is_stored(transformer: str, checkpoint: str, tmp_path: Path) -> None:
     spacy.util.fix_random_seed(0)
     nlp = spacy.blank("en")
@@ -71,3 +82,41 @@ def test_transfer_over_a_transformer_trains_it_and_is_stored(transformer: str, c
     for found_rows, expected_rows in zip(*rows, strict=True):
         np.testing.assert_allclose(found_rows, expected_rows, atol=1e-6)
     assert [[token.tag_ for token in doc] for doc in docs[1]] == [*texts.values()]
+
+
+@pytest.mark.parametrize(
+    "wrappers",
+    [
+        ["Concat"],
+        ["ScalarMix"],
+        ["GraphTransfer"],
+        ["ScalarMix", "Concat"],
+        ["Concat", "GraphTransfer"],
+        ["GraphTransfer", "Concat"],
+        ["ScalarMix", "GraphTransfer"],
+        ["GraphTransfer", "ScalarMix"],
+        ["Concat", "ScalarMix"],
+    ],
+    ids=" > ".join,
+)
+def test_every_combination_takes_a_transformer_and_is_stored(
+    wrappers: List[str], transformer: str, checkpoint: str
+) -> None:
+    spacy.util.fix_random_seed(0)
+    nlp = spacy.blank("en")
+    config = make_config(transformer, checkpoint)
+    transfer = config["tagger"]["tok2vec"]
+    config["tagger"]["tok2vec"] = over_listener(wrappers, transfer["tok2vec"], transfer)
+    for name, model in config.items():
+        nlp.add_pipe(name, config={"model": model})
+    texts = {"the dog sees .": ["D", "N", "V", "P"], "the red cat": ["D", "A", "N"]}
+    examples = [Example.from_dict(nlp.make_doc(text), {"tags": tags}) for text, tags in texts.items()]
+    optimizer = nlp.initialize(lambda: examples)
+    before = nlp.get_pipe("transformer").model.to_bytes()
+    for _ in range(3):
+        nlp.update(examples, sgd=optimizer)
+    assert nlp.get_pipe("transformer").model.to_bytes() != before
+    reloaded = spacy.lang.en.English.from_config(nlp.config).from_bytes(nlp.to_bytes())
+    scores = [pipe.get_pipe("tagger").model.predict(list(pipe.pipe(texts))) for pipe in (nlp, reloaded)]
+    for found, expected in zip(*scores, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
