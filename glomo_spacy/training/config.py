@@ -81,6 +81,8 @@ class Pretraining:
         begins; null or no such section: none.
     log_every (int): Steps between lines of the log. Reading the loss makes the processor wait for the GPU.
     evaluate_every (int): Steps between evaluations; each also writes the training state and the checkpoints.
+    save_every (Optional[int]): Steps between training states besides those of evaluations, so that a run that is killed
+        loses less; null: none.
     patience (Optional[int]): The run ends after so many evaluations without a new best; null: never early.
     tensorboard (bool): Also write TensorBoard event files.
     objective, optimizer, schedule, evaluation (Dict): Sub-sections; `name` chooses, the rest are its settings.
@@ -102,6 +104,7 @@ class Pretraining:
     evaluation: Dict[str, Any]
     patience: Optional[int] = None
     average: Optional[Dict[str, Any]] = None
+    save_every: Optional[int] = None
 
     def __post_init__(self) -> None:
         budget = (self.max_epochs, self.max_steps, self.max_tokens, self.max_seconds)
@@ -116,6 +119,7 @@ class Pretraining:
             "clip",
             "log_every",
             "evaluate_every",
+            "save_every",
             "patience",
         ):
             value = getattr(self, name)

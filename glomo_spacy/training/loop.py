@@ -125,15 +125,8 @@ class Run:
     def initialize(self, directory: Union[str, Path], *, exclude: Sequence[str]) -> None:
         """Take weights from a checkpoint and say which."""
         objective = self.objective
-        report = initialize_from(
-            self.model,
-            directory,
-            kind=objective.kind,
-            vocab=objective.vocab,
-            indexer=objective.indexer,
-            exclude=exclude,
-            optimizer=self.optimizer,
-        )
+        own: Dict[str, Any] = {"kind": objective.kind, "vocab": objective.vocab, "indexer": objective.indexer}
+        report = initialize_from(self.model, directory, **own, exclude=exclude, optimizer=self.optimizer)
         self.average.restart()
         self.log.say(report.summary())
         self.log.record("initialize", 0, source=str(directory), **asdict(report))
@@ -154,11 +147,12 @@ class Run:
             self._clock.tick(self.progress, stop, is_shared=is_logged)
             if is_evaluated:
                 self._evaluate()
+            elif self.settings.save_every is not None and step % self.settings.save_every == 0:
+                self._save_between()
             if self._clock.is_stopping:
                 break
         if not self._is_finished:
-            self._check_loss(self._meter.peek())
-            self._save()
+            self._save_between()
             self.log.say(f"Stopped at step {self.progress.step}. Continue with: {resume_hint}")
         elif self.progress.evaluated_step < self.progress.step:
             self._evaluate()
@@ -259,6 +253,12 @@ class Run:
             self.config, objective=objective, progress=self.progress, fabric=self.fabric, measures=measures
         )
         save_checkpoint(folder, self.model, indexer=objective.indexer, vocab=objective.vocab, meta=meta)
+
+    def _save_between(self) -> None:
+        """Write the state where nothing is evaluated."""
+        self._check_loss(self._meter.peek())
+        self._save()
+        self._clock.start(self.progress)
 
     def _save(self) -> None:
         """Write everything the run needs to go on; every process adds its own part."""

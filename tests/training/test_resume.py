@@ -125,6 +125,25 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tiny, tmp_path):
     assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
 
 
+def test_states_between_evaluations_are_gone_on_from_bit_for_bit(tiny, tmp_path):
+    shape = {"pretraining__max_steps": 14, "pretraining__evaluate_every": 6, "pretraining__log_every": 4}
+    pretrain(tiny(**shape), output=tmp_path / "whole")
+    config = tiny(pretraining__save_every=5, **shape)
+    train_until_killed(config, tmp_path / "killed", step=12)
+    assert [state.name for state in list_states(tmp_path / "killed")] == ["step-000000006", "step-000000010"]
+    result = pretrain(config, output=tmp_path / "killed", resume=True)
+    assert result["step"] == 14
+    assert_same_weights(tmp_path / "whole/model-last", tmp_path / "killed/model-last")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+
+
+def test_a_run_that_came_apart_is_not_saved_between_evaluations(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(GlomoObjective, "worst_loss", 0.1)
+    with pytest.raises(RuntimeError, match=r"\[G307\]"):
+        pretrain(tiny(pretraining__save_every=1, pretraining__log_every=100, pretraining__evaluate_every=100))
+    assert list_states(tmp_path / "run") == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_saves_says_how_to_go_on_and_continues_exactly(number, tiny, tmp_path, monkeypatch):
     config = tiny(pretraining__max_steps=9)
