@@ -17,7 +17,7 @@ from running import captured, exit_code, run_python
 
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", flags=re.MULTILINE)
 SAVE_AS = re.compile(r"Save as `([^`]+)`.*:\n\n\Z")
-NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:k\b)?")
+NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:k\b)?")
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 PROGRESS = re.compile(r".*\r.*\n?")  # a line that is written over and over
 OPERATORS = set("|<>;&$*~")
