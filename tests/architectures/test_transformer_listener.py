@@ -120,3 +120,14 @@ def test_every_combination_takes_a_transformer_and_is_stored(
     scores = [pipe.get_pipe("tagger").model.predict(list(pipe.pipe(texts))) for pipe in (nlp, reloaded)]
     for found, expected in zip(*scores, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrappers", [[], ["Concat"], ["GraphTransfer"]], ids=lambda names: names[0] if names else "bare"
+)
+def test_a_listener_is_refused_where_questions_are_read(wrappers: List[str], transformer: str, checkpoint: str) -> None:
+    transfer = make_config(transformer, checkpoint)["tagger"]["tok2vec"]
+    tok2vec = over_listener(wrappers, transfer["tok2vec"], transfer)
+    model = {"@architectures": "glomo_spacy.ExtractiveQA.v1", "tok2vec": tok2vec}
+    with pytest.raises(ValueError, match=r"\[G091\].*transformer-listener \('\*'\) has no vectors for them"):
+        spacy.blank("en").add_pipe("extractive_qa", config={"model": model})
