@@ -10,6 +10,7 @@
 import re
 import shlex
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
@@ -61,7 +62,9 @@ def run_recipe(page: Path) -> None:
         elif block.language == "bash":
             printed = "".join(_run_line(line, block) for line in _commands(block.text))
         elif block.language == "python":
-            printed = captured(lambda code=block: _run_session(code, session)).output
+            run = captured(partial(_run_session, block, session))
+            assert run.code == 0, f"{block.place} ends with {run.code}\n{run.output}"
+            printed = run.output
         else:
             assert block.language in ("text", "text varies"), f"{block.place}: nothing is known of {block.language!r}"
             _compare(block, PROGRESS.sub("", COLOURS.sub("", printed)))

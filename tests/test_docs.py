@@ -57,6 +57,31 @@ def test_output_is_compared_word_for_word_and_numbers_nearly(expected: str, foun
     assert matches(expected, found) == is_same
 
 
+@pytest.mark.parametrize(
+    "block, message",
+    [
+        ("```python\nprint(1)\n```\n\n```text\n2\n```", r"page.md:5 shows\n2\n\nbut this was printed:\n1"),
+        ("```bash\nls nowhere\n```", "page.md:1: ls nowhere\n.*nowhere"),
+        ("```bash\npython -m glomo_spacy info nowhere\n```", "page.md:1: python -m glomo_spacy info nowhere\n.*G122"),
+        ("```python\nraise SystemExit(1)\n```", "page.md:1 ends with 1"),
+        ("```ini\n[paths]\n```", "page.md:1: nothing is known of 'ini'"),
+    ],
+    ids=["other output", "failing command", "failing command of ours", "exit", "no place for a file"],
+)
+def test_recipe_that_does_not_run_as_shown_is_noticed(block: str, message: str, checkout: Path) -> None:
+    page = checkout / "page.md"
+    page.write_text(block, encoding="utf8")
+    with pytest.raises(AssertionError, match=message):
+        run_recipe(page)
+
+
+def test_file_of_a_recipe_is_saved_as_it_stands(checkout: Path) -> None:
+    page = checkout / "page.md"
+    page.write_text("Save as `guide/a.cfg`:\n\n```ini\n[paths]\ntext = 1\n```\n", encoding="utf8")
+    run_recipe(page)
+    assert Path("guide/a.cfg").read_text(encoding="utf8") == "[paths]\ntext = 1\n"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     text = CODE.sub("", page.read_text(encoding="utf8"))
