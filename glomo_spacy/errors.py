@@ -335,6 +335,7 @@ class Errors(metaclass=_WithCodes):
     G356 = "{path} was extracted from other weights ({found}) than those of {source} ({expected}). Extract it again, or name the other model."
     G357 = "{path} is no whole folder of a biLM's layers: {reason}. Make it with: glomo-spacy extract CORPUS {path} --format safetensors"
     G358 = "[model] must not set {name}: the prepared corpus decides it, or the frozen model that is named there."
+    G359 = "{path} has no table of word vectors to keep --words of: it is of kind {found!r}. Leave --words out, or give a reader with word vectors."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

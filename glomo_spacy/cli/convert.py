@@ -26,6 +26,10 @@ def convert_cli(
         None, "--lang", help="From bilm or mogrifier-lstm: language of its tokens, as in spacy.blank (default: en)"
     ),
     dtype: Optional[str] = Opt(None, "--dtype", help="Export: float32, float16 or bfloat16 (default: as it is)"),
+    words: Optional[int] = Opt(None, "--words", help="Export, of readers: so many words keep their vectors"),
+    corpus: Optional[Path] = Opt(
+        None, "--corpus", help="Export, with --words: those most frequent in this prepared corpus (default: the first)"
+    ),
     heads: Optional[int] = Opt(None, "--heads", help="From glomo: graphs per layer; the published model has 8"),
     sparsity: Optional[str] = Opt(
         None, "--sparsity", help="From glomo: square, relu, shifted-relu, top-k, threshold (published) or softmax"
@@ -47,6 +51,8 @@ def convert_cli(
         "vocab": vocab,
         "lang": lang,
         "dtype": dtype,
+        "words": words,
+        "corpus": corpus,
         "heads": heads,
         "sparsity": sparsity,
         "feature_predictor": feature_predictor,
@@ -66,7 +72,7 @@ def convert(checkpoint: Path, output: Path, action: str, **options: Any) -> List
     options (Any): As the command's; None: not given.
     RETURNS (List[str]): What was made, in lines.
     RAISES: ValueError G233 for an option of another action, G234 for one that is missing; as `convert_bilm`,
-        `export_bilm`, `export_checkpoint`, `convert_official_glomo` and `convert_official_mogrifier`.
+        `export_bilm`, `export_checkpoint`, `frequent_words`, `convert_official_glomo` and `convert_official_mogrifier`.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if unused := [name for name in given if name not in ACTIONS[action].options]:
@@ -105,10 +111,19 @@ def _describe_bilm(output: Path, converted: Any) -> str:
     )
 
 
-def _export(checkpoint: Path, output: Path, *, dtype: Optional[str] = None) -> List[str]:
+def _export(
+    checkpoint: Path,
+    output: Path,
+    *,
+    dtype: Optional[str] = None,
+    words: Optional[int] = None,
+    corpus: Optional[Path] = None,
+) -> List[str]:
     from ..convert import export_checkpoint
+    from ._reader_words import frequent_words
 
-    exported = export_checkpoint(checkpoint, output, dtype=dtype)
+    kept = None if words is None else frequent_words(checkpoint, words, corpus=corpus)
+    exported = export_checkpoint(checkpoint, output, dtype=dtype, words=kept)
     lines = [f"Left out, as only training needs it: {', '.join(exported.left_out)}"] if exported.left_out else []
     return [*lines, f"✔ {output}: {exported.n_weights:,} weights, {exported.n_bytes / 1e6:,.2f} MB"]
 
@@ -179,7 +194,7 @@ ACTIONS: Dict[str, Action] = {
     "--from glomo": Action(_from_glomo, ("heads", "sparsity", "feature_predictor", "top_k_rate", "vocab", "dec_len")),
     "--from mogrifier-lstm": Action(_from_mogrifier_lstm, ("vocab", "lang")),
     "--to bilm": Action(_to_bilm, ()),
-    "--export": Action(_export, ("dtype",)),
+    "--export": Action(_export, ("dtype", "words", "corpus")),
 }
 
 

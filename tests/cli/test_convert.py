@@ -1,5 +1,6 @@
 """The command `convert`, as a user runs it."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import torch
 from typer.testing import CliRunner
 
 from glomo_spacy.cli._app import app
+from glomo_spacy.corpora.squad_prepare import prepare_squad
 from glomo_spacy.indexers import CharIndexer
 from glomo_spacy.models import read_checkpoint, save_checkpoint
 from glomo_spacy.models.elmo import BiLM, ElmoConfig
+from glomo_spacy.models.packaged import find_weights
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "glomo" / "state_dict.pt"
 BILM = Path(__file__).parents[1] / "fixtures" / "elmo" / "bilm_tf"
@@ -72,7 +75,7 @@ def test_convert_reads_a_vocabulary_file(tmp_path: Path) -> None:
             "[G233] --heads cannot be used with --to bilm. It takes: no further options",
         ),
         (("--from", "bilm", "--dtype", "float16", "--top-k-rate", "2"), "[G233] --dtype, --top-k-rate cannot be used"),
-        (("--export", "--options", "options.json"), "with --export. It takes: --dtype."),
+        (("--export", "--options", "options.json"), "with --export. It takes: --dtype, --words, --corpus."),
         (("--export", "--dtype", "int8"), "[G100] --dtype = 'int8'"),
         (("--from", "bilm"), "[G219]"),
         (("--from", "bilm", "--options", str(BILM / "options.json")), "[G209]"),
@@ -119,6 +122,33 @@ def test_export_says_what_it_left_out(tmp_path: Path) -> None:
     assert code == 0, output
     assert "Left out, as only training needs it: softmax.bias, softmax.weight" in output
     assert not (tmp_path / "small" / "vocab.txt").exists()
+
+
+def test_an_exported_reader_keeps_the_words_most_frequent_in_a_corpus(reader_checkpoint: str, tmp_path: Path) -> None:
+    context = "The cat sees. The cat sees the dog. Cat!"
+    answer = {"text": "dog", "answer_start": context.index("dog")}
+    question = {"id": "1", "question": "Who sees the cat?", "answers": [answer]}
+    content = {"version": "1.1", "data": [{"title": "", "paragraphs": [{"context": context, "qas": [question]}]}]}
+    (tmp_path / "squad.json").write_text(json.dumps(content), encoding="utf8")
+    prepare_squad([tmp_path / "squad.json"], tmp_path / "corpus", dev=[])
+    for options, expected in (
+        (("--words", "2"), ["the", "dog", "<unk>"]),
+        (("--words", "3", "--corpus", str(tmp_path / "corpus")), ["the", "cat", "sees", "<unk>"]),
+        (("--words", "100"), ["the", "dog", "cat", "sees", "Who", "?", ".", "<unk>"]),
+    ):
+        code, output = run(reader_checkpoint, str(tmp_path / "small"), "--export", *options)
+        assert code == 0, output
+        assert read_checkpoint(tmp_path / "small").vocab == expected
+
+
+def test_words_are_kept_of_readers_alone_and_at_least_one(reader_checkpoint: str, tmp_path: Path) -> None:
+    for checkpoint, number, message in (
+        ("glomo_en_sm", "5", "[G359] "),
+        (reader_checkpoint, "0", "[G101] --words must be a whole number above 0"),
+    ):
+        weights = str(find_weights(checkpoint))
+        code, output = run(weights, str(tmp_path / "small"), "--export", "--words", number)
+        assert (code, message in " ".join(output.split())) == (1, True), output
 
 
 @pytest.fixture

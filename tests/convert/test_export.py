@@ -110,3 +110,16 @@ def test_a_checkpoint_is_not_replaced_by_its_own_export(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\[G237\]"):
         export_checkpoint(tmp_path / "whole", tmp_path / "elsewhere" / ".." / "whole")
     assert "softmax.weight" in read_checkpoint(tmp_path / "whole").state
+
+
+def test_a_reader_keeps_the_words_asked_for_and_does_not_know_the_others(
+    reader_checkpoint: str, tmp_path: Path
+) -> None:
+    export_checkpoint(reader_checkpoint, tmp_path / "small", words=["sees", "the"])
+    whole, small = read_checkpoint(reader_checkpoint), read_checkpoint(tmp_path / "small")
+    assert (small.vocab, small.model["n_words"]) == (["sees", "the", "<unk>"], 3)
+    rows = whole.state["words.weight"][[whole.vocab.index(word) for word in small.vocab]]
+    assert torch.equal(small.state["words.weight"], rows)
+    others = [name for name in whole.state if name != "words.weight"]
+    assert all(torch.equal(small.state[name], whole.state[name]) for name in others)
+    assert load_checkpoint(tmp_path / "small").config.n_words == 3
