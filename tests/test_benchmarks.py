@@ -55,3 +55,14 @@ def test_mogrifier_benchmark_compares_equal_layers_and_steps(tmp_path: Path, mog
         "tok2vec",
         "mogrifier_lm",
     }
+
+
+def test_cached_benchmark_trains_equal_taggers(tmp_path: Path, elmo_checkpoint: str) -> None:
+    sizes = ["--features", "elmo", "elmo and CNN", "--sentences", "20", "--epochs", "2", "--elmo", elmo_checkpoint]
+    options = [*sizes, "--output", str(tmp_path / "results.json")]
+    done = captured(lambda: run_python([str(BENCHMARKS / "cached.py"), *options]))
+    assert done.code == 0, done.output
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf8"))["results"]
+    assert [row["contender"] for row in results] == 2 * ["each epoch", "kept", "kept in a folder"]
+    assert all(row["difference"] < 1e-4 for row in results)
+    assert "| kept in a folder |" in done.output
