@@ -7,9 +7,7 @@ annotates while its encoder does not reads zeros in silence; a name that is no c
 and features that go by sentence see whole texts in training, single sentences afterwards.
 """
 
-from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
-
-from thinc.api import Model
+from typing import Dict, Iterator, List, Sequence, Set, Tuple
 
 from ...architectures.pretrained import PretrainedShim
 from ...errors import Errors, Warnings
@@ -97,13 +95,10 @@ def _readers_of_sentences(layout: Layout, annotating: Set[str]) -> Iterator[Tupl
 def _uses_of_sentences(layout: Layout, name: str) -> List[str]:
     """How the pretrained networks of a component use sentences, of those that do."""
     model = layout.model(name)
-    found = [_settings(node).get("sentences") for node in model.walk()] if model is not None else []
+    shims = [shim for node in model.walk() for shim in node.shims] if model is not None else []
+    networks = [shim.network for shim in shims if isinstance(shim, PretrainedShim)]
+    found = [getattr(getattr(network, "settings", None), "sentences", None) for network in networks]
     return [use for use in found if use in ("use", "require")]
-
-
-def _settings(node: Model) -> Dict[str, Any]:
-    networks = [shim.network for shim in node.shims if isinstance(shim, PretrainedShim)]
-    return vars(networks[0].settings) if networks and hasattr(networks[0], "settings") else {}
 
 
 def _with_sentencizer(layout: Layout, name: str) -> str:
