@@ -25,14 +25,14 @@ def build_cached_v1(
 ) -> Model[Any, Any]:
     """The same model, which keeps its results: a text that comes again, as in each epoch, is not computed again.
 
-    A result is found by the words of a Doc, its whitespace and its sentence boundaries, together with weights and
-    settings of the model. It comes back bit for bit, before dropout, which is drawn anew. It never went stale: other
-    weights find nothing. Of a frozen biLM of width 256 with all its layers, a token takes 3 KB; of `glomo_en_sm` a
-    text of n words takes 128 n² bytes.
+    A result is found by the words of a Doc, its whitespace and its sentence boundaries, together with the weights and
+    settings of the model, so that it is never stale. It comes back bit for bit, before dropout, which is drawn anew.
+    Of a frozen biLM of width 256 with all its layers a token takes 3 KB; of `glomo_en_sm` a text of n words takes
+    128 n² bytes.
 
-    tok2vec (Model): One frozen model: `Elmo.v1` with layers = "all", `MogrifierLM.v1`, or as the `graph` of
-        `GraphTransfer.v1` `GlomoGraph.v1`. For a learned mixture put `ScalarMix.v1` around: the layers are kept, the
-        mixture is not. `WordVectors.v1` and `UniformGraph.v1` are taken and stay as they are: no look-up is saved.
+    tok2vec (Model): One frozen model: `Elmo.v1` with layers = "all", `MogrifierLM.v1`, or `GlomoGraph.v1` as the graph
+        of `GraphTransfer.v1`. For a learned mixture put `ScalarMix.v1` around: the layers are kept, the mixture learns.
+        `WordVectors.v1` and `UniformGraph.v1` stay as they are: nothing is saved by keeping what is looked up.
     max_mb (int): Room in memory, in units of 2**20 bytes. What is there when it is full stays there. 0: none.
     path (Optional[str]): A folder to keep results in as well, for later runs and other processes: seeds, sizes and
         tasks over the same texts share it. Each result is a safetensors file; a damaged one is made again.
@@ -40,7 +40,7 @@ def build_cached_v1(
     in_training_only (bool): A pipeline that was loaded keeps nothing when it predicts: new texts would only fill the
         memory. False: it does, for texts that come again and again.
     RETURNS (Model): The model it was given, so that its outputs, their width and what is stored of it are the same.
-        The cache is neither stored nor pickled; copies in the same process share it.
+        The cache is neither stored nor pickled; copies of the model in the same process share it.
     RAISES: ValueError G126 for a model that learns, G127 for any other model, G128 for an `Elmo.v1` with state
         "carry", G101 for a size below 0.
     """

@@ -1,8 +1,8 @@
 """What a frozen network made of texts before, so that training runs it once per text and not once per epoch.
 
 A result is found again by all it depends on: the words and boundaries that a network sees of a Doc, its weights and its
-settings. Other weights never find it. It is kept as float32, so that what comes back is bit for bit what was computed,
-and what was computed never depended on batch mates beyond the rounding of sums.
+settings. Other weights never find it. What comes back is bit for bit what was computed; computed among other batch
+mates, it differs by the rounding of sums, as without a cache.
 """
 
 from dataclasses import dataclass
