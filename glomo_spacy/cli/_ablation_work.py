@@ -20,6 +20,9 @@ Report = Callable[[Job, Optional[str]], Any]
 
 _MOST_CHANGES = 4  # that an error names
 
+# What spaCy reads of a config. Other sections, [paths] among them, matter only where something refers to them.
+_SECTIONS = ("nlp", "components", "corpora", "training", "pretraining", "initialize")
+
 
 def find_missing(
     ablation: Ablation,
@@ -67,8 +70,8 @@ def find_missing(
 def _changes(job: Job) -> Iterator[str]:
     """What would be different if a finished cell were made again."""
     result = read_result(job.folder)
-    before = dict(flat_rows(Config().from_disk(job.folder / CONFIG)))
-    after = dict(flat_rows(Config().from_str(job.config)))
+    configs = Config().from_disk(job.folder / CONFIG), Config().from_str(job.config)
+    before, after = (dict(flat_rows({name: config.get(name, {}) for name in _SECTIONS})) for config in configs)
     before |= {f"ablation.{name}": result[name] for name in ("test", "evaluate")}
     after |= {"ablation.test": job.test, "ablation.evaluate": job.evaluate}
     for name in {**before, **after}:

@@ -414,6 +414,13 @@ def test_a_changed_config_is_refused_with_what_changed(finished: Path, data: Pat
     assert results(output) == before
 
 
+def test_a_path_that_only_another_feature_reads_is_no_change(finished: Path, data: Path, tmp_path: Path) -> None:
+    output = shutil.copytree(finished, tmp_path / "out")
+    before = results(output)
+    assert again(data, output, overrides={"paths.vectors": "elsewhere"}).n_finished == 6
+    assert results(output) == before
+
+
 def test_force_makes_only_changed_cells_again(finished: Path, data: Path, tmp_path: Path) -> None:
     output = shutil.copytree(finished, tmp_path / "out")
     before = results(output)
