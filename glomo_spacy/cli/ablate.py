@@ -132,7 +132,7 @@ class _Report:
         self.n_reported = 0
         self.failures: List[Tuple[Job, str]] = []
         if show and n_finished:
-            print(f"{n_finished} finished cells are kept, {n_cells} are to be made.")
+            typer.echo(f"{n_finished} finished cells are kept, {n_cells} are to be made.")
 
     def __call__(self, job: "Job", reason: Optional[str]) -> None:
         from ._ablation_cell import read_result
