@@ -11,7 +11,7 @@ from .feature_cache import CacheSettings, CacheShim, FeatureCache
 from .mogrifier_network import MogrifierNetwork
 from .pretrained import FrozenNetwork, PretrainedShim
 
-_LOOKED_UP = ("word_vectors", "uniform_graph")  # reading these off a table is as quick as finding them again
+_LOOKED_UP = ("word_vectors", "uniform_graph")  # as quick to make as to find again
 
 
 @registry.architectures("glomo_spacy.Cached.v1")
