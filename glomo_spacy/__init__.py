@@ -13,12 +13,22 @@ _LAZY_NAMES = {
     "Embedder": "glomo_spacy.embedder",
     "RelationalGraph": "glomo_spacy.graphs",
     "ask": "glomo_spacy.pipeline",
+    "check_pipeline": "glomo_spacy.pipeline",
     "load_checkpoint": "glomo_spacy.models.checkpoint",
     "question_docs": "glomo_spacy.pipeline",
     "visualize": "glomo_spacy.cli.visualize",
 }
 
-__all__ = ["Embedder", "RelationalGraph", "__version__", "ask", "load_checkpoint", "question_docs", "visualize"]
+__all__ = [
+    "Embedder",
+    "RelationalGraph",
+    "__version__",
+    "ask",
+    "check_pipeline",
+    "load_checkpoint",
+    "question_docs",
+    "visualize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -174,12 +174,13 @@ class Errors(metaclass=_WithCodes):
     G115 = "unfreeze = {unfreeze} has {found} numbers, but there are {n_layers} recurrent layers and the vectors below them. Give one number per layer, the top one first, or fewer."
 
     G160 = (
-        "{later!r} stands after {name!r} and would overwrite its vectors in doc.tensor. Place {name!r} behind it, or let one "
-        "component give both by glomo_spacy.Concat.v1."
+        "{later!r} stands after {name!r} and would overwrite its vectors in doc.tensor. Place {name!r} behind it, as in "
+        '[nlp] pipeline = [..., "{later}", "{name}"], or let one component give both by glomo_spacy.Concat.v1.'
     )
     G161 = (
         "{component!r} listens to {upstream!r}, but would read the vectors of {name!r}, which stands between them. Place "
-        "{name!r} behind {component!r}, or let one component give both by glomo_spacy.Concat.v1."
+        '{name!r} behind it, as in [nlp] pipeline = [..., "{component}", "{name}"], or let one component give both by '
+        "glomo_spacy.Concat.v1."
     )
     G162 = (
         'sentences = "require", but there are no sentence boundaries in: {text!r}. Place a component that sets them (sentencizer, '
@@ -385,5 +386,9 @@ class Warnings(metaclass=_WithCodes):
     G169 = (
         "{name!r} reads by sentence, which {setter!r} sets when the pipeline is used but not in training: its vectors would differ "
         'between the two. Set sentences = "ignore" in its model, or add:\n\n{lines}'
+    )
+    G170 = (
+        "Nothing listens to {encoder!r}, so that its vectors are of no use to {component!r}. Let its model listen as below, or place "
+        "{encoder!r} last if its vectors are for doc.tensor alone:\n\n{lines}"
     )
     G320 = "More than half of the rows of these heads are empty: {heads}. If it stays so, they learn nothing; see pretraining.objective.max_empty."

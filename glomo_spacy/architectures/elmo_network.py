@@ -102,6 +102,10 @@ class ElmoNetwork(FeatureNetwork):
         return n_layers + 1
 
     @property
+    def requires_sentences(self) -> bool:
+        return self.settings.sentences == "require"
+
+    @property
     def width(self) -> int:
         """Of a row: a layer's, or that of all side by side. RAISES: ValueError G120 without weights."""
         width: int = self.network.width

@@ -20,6 +20,7 @@ class FeatureNetwork(PretrainedNetwork):
     """A pretrained network that gives each token of a Doc a row. It counts updates from when it was built or loaded."""
 
     watch: Optional[SentenceWatch] = None  # of what goes by sentence where there are sentences
+    sample: Optional[List[Doc]] = None  # of initialisation, if sentences are required: nothing has set them yet
     _tuning: Optional[FineTuning] = None
     _n_updates = 0
 
@@ -39,6 +40,11 @@ class FeatureNetwork(PretrainedNetwork):
     def penalty(self) -> Optional[Tensor]:
         """What training minimises beside the task's loss; None for nothing."""
         return None
+
+    @property
+    def requires_sentences(self) -> bool:
+        """Whether it insists on sentence boundaries."""
+        return False
 
     @property
     def is_learning(self) -> bool:
@@ -103,7 +109,7 @@ def make_feature_model(
     made = read_pretrained(pretrained, network)
     width = made.width if made.has_weights else width
     attrs = {"dropout_rate": dropout, "replace_listener_cfg": partial(_own_config, pretrained, width)}
-    return _PretrainedModel(name, _forward, dims={"nO": width}, attrs=attrs, shims=[PretrainedShim(made)])
+    return _PretrainedModel(name, _forward, init=_init, dims={"nO": width}, attrs=attrs, shims=[PretrainedShim(made)])
 
 
 def network_in(model: FeatureModel, kind: Type[NetworkT], *, error: str) -> NetworkT:
@@ -124,10 +130,20 @@ def by_doc(rows: Tensor, docs: Sequence[Doc]) -> DocRows:
     return [cast(Floats2d, torch2xp(part.clone())) for part in rows.split([len(doc) for doc in docs])]
 
 
+def _init(model: FeatureModel, X: Optional[List[Doc]] = None, Y: Optional[DocRows] = None) -> None:
+    """The weights stay. Layers around take the width from the rows of the sample, whose sentences nothing has set."""
+    network: FeatureNetwork = cast(PretrainedShim, model.shims[0]).network
+    network.sample = X if network.requires_sentences else None
+
+
 def _forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocRows, DocBackprop]:
     """Rows of all tokens; the gradient reaches what is trainable."""
     shim = cast(PretrainedShim, model.shims[0])
     network: FeatureNetwork = shim.network
+    if network.sample is not None:
+        if docs is network.sample and not is_train:
+            return [model.ops.alloc2f(len(doc), network.width) for doc in docs], lambda d_rows: []
+        network.sample = None
     if network.watch is not None:
         network.watch.look(docs, name=model.name, is_train=is_train)
     if is_train:

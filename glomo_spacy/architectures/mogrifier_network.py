@@ -110,6 +110,10 @@ class MogrifierNetwork(FeatureNetwork):
         return self.settings
 
     @property
+    def requires_sentences(self) -> bool:
+        return self.settings.sentences == "require"
+
+    @property
     def width(self) -> int:
         """Of a state. RAISES: ValueError G120 without weights."""
         width: int = self.network.width

@@ -1,5 +1,6 @@
 """Components of spaCy pipelines; importing this package also installs the attributes they set."""
 
+from .checks import check_pipeline, find_mistakes
 from .elmo import Elmo, make_elmo
 from .extensions import install_extensions
 from .glomo import GlomoGraph, make_glomo_graph
@@ -15,6 +16,8 @@ __all__ = [
     "GlomoGraph",
     "MogrifierLM",
     "ask",
+    "check_pipeline",
+    "find_mistakes",
     "install_extensions",
     "make_elmo",
     "make_extractive_qa",

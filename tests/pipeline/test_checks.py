@@ -2,16 +2,13 @@
 
 import json
 import re
-import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
-import numpy as np
 import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
-from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from thinc.api import Config
@@ -175,6 +172,28 @@ def test_a_mixture_that_would_cut_through_layers_is_refused(
         expect(messages(config), rf"G199.*'tagger' has n_layers = {n_layers}, .*holds {found} side by side")
 
 
+# --- Vectors that nobody uses -----------------------------------------------------------------------------------------
+
+
+def test_an_encoder_that_nothing_listens_to_is_pointed_out(elmo_checkpoint: str) -> None:
+    config = training_config({"elmo": encoder(elmo(elmo_checkpoint), factory="elmo"), "tagger": tagger(CNN)})
+    (message,) = messages(config)
+    assert "G170" in message
+    assert "'elmo'" in message
+    config["components"]["tagger"]["model"]["tok2vec"] = {}
+    add_lines(config, message)
+    expect(messages(config))
+
+
+def test_nothing_is_said_of_an_encoder_where_nothing_could_listen(elmo_checkpoint: str) -> None:
+    shared = {"elmo": encoder(elmo(elmo_checkpoint), factory="elmo")}
+    words = {"@architectures": "spacy.TextCatBOW.v3", "exclusive_classes": False, "ngram_size": 1, "length": 16}
+    reader = {"@architectures": "glomo_spacy.ExtractiveQA.v1", "tok2vec": elmo(elmo_checkpoint)}
+    for name, model in (("textcat", {**words, "no_output_layer": False}), ("extractive_qa", reader)):
+        expect(messages(training_config({**shared, name: {"factory": name, "model": model}})))
+    expect(messages(training_config({**shared, "tagger": tagger(CNN)}, frozen=["tagger"])))
+
+
 # --- Where it is noticed ----------------------------------------------------------------------------------------------
 
 
@@ -234,45 +253,3 @@ def test_elmo_looks_at_its_pipeline_without_being_told_to(elmo_checkpoint: str) 
 def test_a_right_pipeline_comes_back_from_the_check(elmo_checkpoint: str) -> None:
     nlp = pipeline(training_config(elmo_and_tagger(elmo_checkpoint)))
     assert check_pipeline(nlp) is nlp
-
-
-# --- Noticed in training itself ---------------------------------------------------------------------------------------
-
-TEXT = "The dog sees a cat. It hears the dog."
-
-
-def trained(path: str, *, text: str, annotates: List[str], **settings: Any) -> Language:
-    """A pipeline after one step of training in Python."""
-    components = {"sentencizer": SENTENCIZER, **elmo_and_tagger(path, **settings)}
-    nlp = pipeline(training_config(components, corpus=None))
-    doc = nlp.make_doc(text)
-    examples = [Example.from_dict(doc, {"tags": ["A", *["B"] * (len(doc) - 1)]})]
-    nlp.initialize(lambda: examples)
-    nlp.update(examples, annotates=annotates)
-    return nlp
-
-
-def test_training_on_whole_texts_for_use_by_sentence_is_noticed_at_first_use(elmo_checkpoint: str) -> None:
-    nlp = trained(elmo_checkpoint, text=TEXT, annotates=[])
-    with pytest.warns(UserWarning, match="G168.*'elmo' was trained on texts without sentence boundaries.*annotates"):
-        nlp(TEXT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        nlp(TEXT)  # once is enough
-
-
-@pytest.mark.parametrize(
-    "text, annotates, settings",
-    [
-        (TEXT, ["sentencizer"], {}),
-        (TEXT, [], {"sentences": "ignore"}),
-        ("The dog sees a cat.", [], {}),
-        ("The dog sees a cat ...", [], {}),
-    ],
-    ids=["annotated", "ignored", "single sentence", "no full stop"],
-)
-def test_nothing_is_noticed_where_training_and_use_agree(
-    text: str, annotates: List[str], settings: Dict[str, Any], elmo_checkpoint: str
-) -> None:
-    nlp = trained(elmo_checkpoint, text=text, annotates=annotates, **settings)
-    assert np.isfinite(nlp(TEXT).tensor).all()

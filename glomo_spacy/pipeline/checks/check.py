@@ -9,7 +9,7 @@ from spacy.util import registry
 from .annotating import check_annotating
 from .finding import Finding
 from .layout import Layout
-from .listening import check_layers, check_listening
+from .listening import check_layers, check_listening, check_unheard
 from .weights import check_weights
 
 
@@ -48,10 +48,11 @@ def find_mistakes(nlp: Language, *, reads_config: Optional[bool] = None) -> List
     nlp (Language): A pipeline; it stays as it is. Components that are switched off are looked at too.
     reads_config (Optional[bool]): Whether it is trained by its config, so that [training] counts. None: if the config
         names a corpus. In Python, where `nlp.update` is told what annotates, the config says nothing.
-    RETURNS (List[Finding]): Errors G120, G167, G188, G189, G193 to G199, and warning G169, with the lines to add.
+    RETURNS (List[Finding]): Errors G120, G167, G188, G189, G193 to G199, and warnings G169 and G170, with the lines
+        to add.
     """
     layout = Layout(nlp)
     found = [*check_weights(layout), *check_listening(layout), *check_layers(layout)]
     if layout.has_corpus if reads_config is None else reads_config:
-        found += check_annotating(layout)
+        found += [*check_annotating(layout), *check_unheard(layout)]
     return found

@@ -12,7 +12,7 @@ from thinc.api import Model
 
 from ...architectures.elmo_network import ElmoNetwork
 from ...architectures.pretrained import PretrainedShim
-from ...errors import Errors
+from ...errors import Errors, Warnings
 from .finding import Finding, config_lines
 from .layout import Layout
 
@@ -34,6 +34,31 @@ def check_listening(layout: Layout) -> Iterator[Finding]:
             width = layout.components[upstream].model.maybe_get_dim("nO")
             if width and width != listener.get_dim("nO"):
                 yield _other_width(layout, name, upstream, listener, width)
+
+
+def check_unheard(layout: Layout) -> Iterator[Finding]:
+    """Encoders that nothing listens to although a model of its own is trained behind them.
+
+    YIELDS (Finding): G170, a warning.
+    """
+    heard = {upstream for name in layout.names for upstream in layout.upstreams(name)}
+    for encoder in filter(layout.is_encoder, layout.names):
+        behind = [name for name in layout.names if encoder in layout.before(name) and _could_listen(layout, name)]
+        if encoder in heard or not behind:
+            continue
+        listener = {"@architectures": "spacy.Tok2VecListener.v1", "upstream": encoder}
+        width = layout.components[encoder].model.maybe_get_dim("nO")
+        lines = config_lines(f"components.{behind[0]}.model.tok2vec", **listener, **({"width": width} if width else {}))
+        message = Warnings.G170.format(encoder=encoder, component=behind[0], lines=lines)
+        yield Finding(message, is_error=False)
+
+
+def _could_listen(layout: Layout, name: str) -> bool:
+    """Whether a component learns on a tok2vec of its own; a reader of questions must have one."""
+    sections = dict(layout.sections(name))
+    has_own = "@architectures" in sections.get(f"components.{name}.model.tok2vec", {}) and not layout.listeners(name)
+    is_reader = sections[f"components.{name}"].get("factory") == "extractive_qa"
+    return has_own and not is_reader and name not in layout.frozen and not layout.is_encoder(name)
 
 
 def _nobody_upstream(layout: Layout, name: str, listener: Tok2VecListener) -> Finding:
