@@ -180,12 +180,13 @@ def test_names_that_spacy_passes_over_in_silence_are_findings(
     assert f"[G140] {message}" in check(config)[0].message
 
 
-def test_a_component_that_listens_to_elmo_behind_another_encoder_is_a_finding(config: Path) -> None:
+def test_an_encoder_that_would_overwrite_elmo_is_a_finding(config: Path) -> None:
     text = config.read_text(encoding="utf8").replace('factory = "tok2vec"', 'factory = "elmo"')
     two = text.replace('"tok2vec", "tagger"]', '"tok2vec", "later", "tagger"]')
     config.write_text(f'{two}\n[components.later]\nfactory = "tok2vec"\n', encoding="utf8")
     (finding,) = check(config)
     assert finding.message.startswith("[G160] 'later' stands after 'tok2vec'")
+    assert '[nlp] pipeline = [..., "later", "tok2vec"]' in finding.message
 
 
 def test_functions_of_ones_own_are_imported(config: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sentences in training as in use: what is initialised before they are set, and what is noticed if nothing sets them."""
+"""Sentences in training as in use: what is initialised before they are set, what is noticed if nothing sets them."""
 
 import warnings
 from typing import Any, Dict, List

@@ -35,7 +35,8 @@ def check_pipeline(nlp: Language) -> Language:
     findings = find_mistakes(nlp)
     for finding in findings:
         if not finding.is_error:
-            warnings.warn(finding.message, UserWarning, stacklevel=2)
+            # One place for all, so that what `elmo` and a callback both find is shown once.
+            warnings.warn(finding.message, UserWarning, stacklevel=1)
     errors = [finding.message for finding in findings if finding.is_error]
     if errors:
         raise ValueError("\n\n".join(errors))
