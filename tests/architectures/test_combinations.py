@@ -1,6 +1,7 @@
 """Every registered feature architecture inside every other: each builds, trains, and reloads with equal output."""
 
-from typing import Any, Dict, List, NamedTuple
+from importlib.metadata import distribution
+from typing import Any, Dict, List, NamedTuple, Set
 
 import numpy as np
 import pytest
@@ -134,6 +135,21 @@ def check_reload(nlp: Language, *, tolerance: float = 0.0) -> None:
 def checkpoints(checkpoint: str, elmo_checkpoint: str, mogrifier_checkpoint: str) -> Dict[str, str]:
     """A checkpoint of each kind."""
     return {"glomo": checkpoint, "elmo": elmo_checkpoint, "mogrifier": mogrifier_checkpoint}
+
+
+def test_the_tables_hold_every_registered_architecture() -> None:
+    points = distribution("glomo-spacy").entry_points.select(group="spacy_architectures")
+    registered = {point.name for point in points} - {"glomo_spacy.ExtractiveQA.v1"}  # gives no features
+    found = names_in([*(case.model for case in CASES), *GRAPHS.values()])
+    assert {name for name in found if name.startswith("glomo_spacy.")} == registered
+
+
+def names_in(value: Any) -> Set[str]:
+    """Every architecture that blocks of a config name."""
+    if isinstance(value, dict):
+        own = {value["@architectures"]} if "@architectures" in value else set()
+        return own.union(*map(names_in, value.values()))
+    return set().union(*map(names_in, value)) if isinstance(value, list) else set()
 
 
 @pytest.mark.parametrize(
