@@ -2,7 +2,6 @@
 
 - `bash` blocks are typed into a terminal. `python -m …` and `glomo-spacy …` run in this process, the rest in bash.
 - `python` blocks of a page are one session.
-- A block after a line "Save as `path`:" is written to that file, whatever its language.
 - `text` blocks are what the block before prints. "…" stands for anything. Numbers may be off by two units of their last
   digit or 3 %; in a `text varies` block, by anything.
 """
@@ -12,12 +11,11 @@ import shlex
 import subprocess
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple
 
 from running import captured, exit_code, run_python
 
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", flags=re.MULTILINE)
-SAVE_AS = re.compile(r"Save as `([^`]+)`.*:\n\n\Z")
 NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:k\b)?")
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 PROGRESS = re.compile(r".*\r.*\n?")  # a line that is written over and over
@@ -30,22 +28,19 @@ class Block(NamedTuple):
     language (str): What stands behind the opening fence.
     text (str): Its lines.
     place (str): File and line, for messages.
-    saved_as (Optional[str]): The file that it is the content of.
     """
 
     language: str
     text: str
     place: str
-    saved_as: Optional[str]
 
 
 def read_blocks(page: Path) -> Iterator[Block]:
     """The blocks of a page, in order."""
     content = page.read_text(encoding="utf8")
     for fence in FENCE.finditer(content):
-        before = content[: fence.start()]
-        saved_as = SAVE_AS.search(before)
-        yield Block(fence[1], fence[2], f"{page.name}:{before.count(chr(10)) + 1}", saved_as and saved_as[1])
+        line = content.count("\n", 0, fence.start()) + 1
+        yield Block(fence[1], fence[2], f"{page.name}:{line}")
 
 
 def run_recipe(page: Path) -> None:
@@ -56,10 +51,7 @@ def run_recipe(page: Path) -> None:
     session: Dict[str, Any] = {"__name__": "__main__"}
     printed = ""
     for block in read_blocks(page):
-        if block.saved_as:
-            Path(block.saved_as).parent.mkdir(parents=True, exist_ok=True)
-            Path(block.saved_as).write_text(block.text, encoding="utf8")
-        elif block.language == "bash":
+        if block.language == "bash":
             printed = "".join(_run_line(line, block) for line in _commands(block.text))
         elif block.language == "python":
             run = captured(partial(_run_session, block, session))
