@@ -100,7 +100,7 @@ def test_a_trained_pipeline_says_nothing_of_the_cache(name: str, trained: Dict[s
 
 
 @pytest.mark.parametrize("name", ["tagger_parser", "textcat"])
-def test_the_biLM_is_fine_tuned_as_the_comment_says(name: str, tmp_path: Path) -> None:
+def test_the_bilm_is_fine_tuned_as_the_comment_says(name: str, tmp_path: Path) -> None:
     """The block of Elmo.v1 in the place of Cached.v1, with trainable and learn_rate_scale."""
     config = Config().from_disk(CONFIGS / "tiny" / f"{name}.cfg", interpolate=False)
     component = "textcat" if name == "textcat" else "tok2vec"
