@@ -39,6 +39,7 @@ SPACY_UNITS = {"architectures", "pipeline", "cli"}
 SPACY_FILES = {
     f"corpora/{name}.py"
     for name in (
+        "batchers",
         "corpus_share",
         "labelled_lines",
         "raw_text",
