@@ -10,7 +10,6 @@ they hold white space, as in WNUT-17.
 from pathlib import Path
 from typing import Iterable, Iterator, List, Tuple
 
-import spacy
 import typer
 from spacy.tokens import Doc, DocBin
 from spacy.training import biluo_tags_to_spans, iob_to_biluo
@@ -35,11 +34,9 @@ def ud(path: Path = INPUT, output: Path = OUTPUT) -> None:
 
 
 @app.command()
-def ner(
-    path: Path = INPUT, output: Path = OUTPUT, lang: str = typer.Option("en", help="Language of the vocabulary")
-) -> None:
+def ner(path: Path = INPUT, output: Path = OUTPUT) -> None:
     """Entities: token TAB tag in IOB2, a line without text between sentences."""
-    vocab = spacy.blank(lang).vocab
+    vocab = Vocab()
     save((make_doc(vocab, sentence) for sentence in read_sentences(read_file(path))), output)
 
 
