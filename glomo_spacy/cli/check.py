@@ -134,18 +134,26 @@ def _resolve_training(nlp: "Language") -> Iterator[Exception]:
 
 def _make_ready(nlp: "Language") -> Iterator[Exception]:
     """Give the pipeline its word vectors, and thereby widths that depend on them; whatever goes wrong is passed on."""
+    from spacy.pipeline.tok2vec import Tok2Vec
     from spacy.tokens import Doc
     from spacy.training.initialize import load_vectors_into_model
     from thinc.api import Model
 
-    vectors = nlp.config.interpolate()["initialize"]["vectors"]
+    config = nlp.config.interpolate()
     try:
-        if vectors is not None:
-            load_vectors_into_model(nlp, vectors)
-        models = [getattr(component, "model", None) for _, component in nlp.components]
-        for node in [node for model in models if isinstance(model, Model) for node in model.walk()]:
-            if node.name == "word_vectors":
-                node.initialize(X=[Doc(nlp.vocab, words=["a"])])
+        if config["initialize"]["vectors"] is not None:
+            load_vectors_into_model(nlp, config["initialize"]["vectors"])
+        sample = [Doc(nlp.vocab, words=["a"])]
+        for name, component in nlp.components:
+            model = getattr(component, "model", None)
+            if not isinstance(model, Model):
+                continue
+            for node in list(model.walk()):
+                if node.name == "word_vectors":
+                    node.initialize(X=sample)
+            is_initialized = isinstance(component, Tok2Vec) and name not in config["training"]["frozen_components"]
+            if is_initialized and not model.maybe_get_dim("nO"):
+                model.initialize(X=sample)
     except (OSError, ValueError) as error:
         yield error
 

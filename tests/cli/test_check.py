@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
+import numpy as np
 import pytest
 import spacy
 from typer.testing import CliRunner
@@ -209,6 +210,17 @@ def test_each_feature_of_an_ablation_is_looked_at(config: Path) -> None:
     assert findings[1].startswith("vectors: [G130] The vocabulary has no word vectors")
     first, *_ = check(config, overrides={"training.annotating_components": []})
     assert first.message.startswith("elmo, vectors: [G169]")
+
+
+def test_widths_that_depend_on_word_vectors_are_known(config: Path, tmp_path: Path) -> None:
+    words = spacy.blank("xx")
+    words.vocab.set_vector("dog", np.ones(4, dtype="f"))
+    words.to_disk(tmp_path / "vectors")
+    config.write_text(config.read_text(encoding="utf8") + ABLATION, encoding="utf8")
+    findings = [finding.message for finding in check(config, overrides={"paths.vectors": str(tmp_path / "vectors")})]
+    assert findings[1].startswith(
+        "vectors: [G194] 'tagger' listens to rows of width 8, but 'tok2vec' gives rows of width 12"
+    )
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda path: str(path.relative_to(CONFIGS)))

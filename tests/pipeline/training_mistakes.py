@@ -55,6 +55,13 @@ MISTAKES: Dict[str, Mistake] = {
             r'\n\[components\.tagger\.model\.tok2vec\.tok2vecs\.one\]\nupstream = "encoder"$'
         ],
     ),
+    "no encoder at all": Mistake(
+        lambda path: training_config({"tagger": tagger(listener(width=96))}),
+        [
+            r"G189.*listens to '\*', but no encoder.*there: \[\]\).*\npipeline = \[\"tok2vec\", \"tagger\"\]\n\n"
+            r'\[components\.tok2vec\]\nfactory = "tok2vec"$'
+        ],
+    ),
     "a width that is too small": Mistake(
         lambda path: training_config(
             {"elmo": encoder(elmo(path), factory="elmo"), "tagger": tagger(concat(a=CNN, b=listener("elmo", width=6)))}

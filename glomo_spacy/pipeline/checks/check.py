@@ -47,13 +47,13 @@ def find_mistakes(nlp: Language, *, reads_config: Optional[bool] = None) -> List
     """Every mistake in a pipeline and its config that would cost an afternoon.
 
     nlp (Language): A pipeline; it stays as it is. Components that are switched off are looked at too.
-    reads_config (Optional[bool]): Whether it is trained by its config, so that [training] counts. None: if the config
-        names a corpus. In Python, where `nlp.update` is told what annotates, the config says nothing.
+    reads_config (Optional[bool]): Whether it is trained by its config, so that [training] and [initialize] count. None:
+        if the config names a corpus. In Python weights may come later, and `nlp.update` is told what annotates.
     RETURNS (List[Finding]): Errors G120, G167, G188, G189, G193 to G199, and warnings G169 and G170, with the lines
         to add.
     """
     layout = Layout(nlp)
-    found = [*check_weights(layout), *check_listening(layout), *check_layers(layout)]
+    found = [*check_listening(layout), *check_layers(layout)]
     if layout.has_corpus if reads_config is None else reads_config:
-        found += [*check_annotating(layout), *check_unheard(layout)]
+        found = [*check_weights(layout), *found, *check_annotating(layout), *check_unheard(layout)]
     return found

@@ -68,7 +68,10 @@ def _nobody_upstream(layout: Layout, name: str, listener: Tok2VecListener) -> Fi
     elif encoders:
         lines = config_lines(_listener_section(layout, name, listener) or f"components.{name}…", upstream=encoders[-1])
     else:
-        lines = f'[components.{listener.upstream_name}]\nfactory = "tok2vec"'
+        encoder = "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
+        names = [encoder, *(other for other in layout.names if other != encoder)]
+        parts = config_lines("nlp", pipeline=names), config_lines(f"components.{encoder}", factory="tok2vec")
+        lines = "\n\n".join(parts)
     message = Errors.G189.format(component=name, upstream=listener.upstream_name, encoders=encoders, lines=lines)
     return Finding(message)
 
@@ -113,7 +116,7 @@ def check_layers(layout: Layout) -> Iterator[Finding]:
     for name in layout.names:
         model = layout.model(name)
         for mix in model.walk() if model is not None else ():
-            if "n_layers" not in mix.attrs:
+            if mix.name != "scalar_mix":
                 continue
             found, expected = _layers_below(layout, name, mix), mix.attrs["n_layers"]
             if found not in (None, expected):
