@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "projects" / "polarity"
 WORDS = {"positive": ["warm", "witty", "moving"], "negative": ["dull", "tired", "clumsy"]}
 ROWS = ["word2vec", "fasttext", "elmo", "elmo_tuned"]
+GENERATED = shutil.ignore_patterns("assets", "corpus", "vectors", "training", "metrics", "project.lock")
 TINY = {
     "positive": "positive.txt",
     "negative": "negative.txt",
@@ -41,8 +42,7 @@ pytest.importorskip("matplotlib", reason="the project draws a plot")
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project with 60 easy sentences, some text and a biLM with random weights."""
-    generated = shutil.ignore_patterns("assets", "vectors", "training", "metrics", "project.lock")
-    copy = shutil.copytree(PROJECT, tmp_path / "polarity", ignore=generated)
+    copy = shutil.copytree(PROJECT, tmp_path / "polarity", ignore=GENERATED)
     sentences = [write_sentences(copy / f"{label}.txt", words) for label, words in WORDS.items()]
     (copy / "text.txt").write_text("\n".join(sum(sentences, [])) * 5, encoding="utf8")
     save_bilm(copy / "bilm")
@@ -82,6 +82,19 @@ def test_all_ends_with_a_table_and_a_plot_of_four_rows(project: Path, run_projec
     done = run_project(project, "both", **TINY)
     assert done.code == 0, done.output
     assert set(read_scores(project)) == {*ROWS, "elmo_word2vec"}
+
+
+def test_labels_ends_with_a_table_of_shares_of_the_sentences(project: Path, run_project: Any) -> None:
+    shutil.copytree(PROJECT.parent / "ud_ner", project.parent / "ud_ner", ignore=GENERATED)
+    options = "--ablation.sizes [0.5] --ablation.seeds [1] --ablation.max_steps 2 --features none --features elmo"
+    done = run_project(project, "labels", **TINY, pretrain_seconds=0.1, options=options)
+    assert done.code == 0, done.output
+    cells = sorted((project / "metrics" / "labels" / "cells").glob("*/0.5/1/result.json"))
+    assert [cell.parts[-4] for cell in cells] == ["elmo", "none"]
+    for cell in cells:
+        result = json.loads(cell.read_text(encoding="utf8"))
+        assert result["documents"] == 12
+        assert 0 <= result["scores"]["cats_micro_f"] <= 1
 
 
 def test_vectors_in_word2vecs_binary_format_are_loaded(project: Path, run_project: Any) -> None:
