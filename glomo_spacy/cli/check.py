@@ -96,6 +96,7 @@ def _configs(config_path: Path, overrides: Mapping[str, Any]) -> Iterator[Tuple[
 
 
 def _find(config_path: Path, config: "Config") -> List["Finding"]:
+    """Everything about one training config."""
     from spacy.util import load_model_from_config
 
     from ..pipeline.checks import Finding, find_mistakes
@@ -161,4 +162,4 @@ def _make_ready(nlp: "Language") -> Iterator[Exception]:
 def _as_message(config_path: Path, error: Exception) -> str:
     """Ours as it is; any other says which config it comes from."""
     text = str(error).strip()
-    return text if text.startswith("[G") else Errors.G144.format(path=config_path, reason=text)
+    return text if text.startswith("[G") else Errors.G144.format(path=config_path, reason=text.rstrip("."))
