@@ -85,6 +85,9 @@ def _make_example(doc: Doc, question: Question) -> Example:
 
 def _answer_spans(doc: Doc, question: Question) -> List[Span]:
     """The answers as spans. White-space tokens neither begin nor end one."""
-    words = np.array([(token.i, token.idx, token.idx + len(token)) for token in doc if not token.is_space])
-    spans = (align_answer(words[:, 1:], start, start + len(text)) for start, text in question.answers)
-    return [doc[int(words[first, 0]) : int(words[last, 0]) + 1] for first, last in filter(None, spans)]
+    columns = doc.to_array(["IDX", "LENGTH", "IS_SPACE"]).astype(np.int64)
+    places = np.flatnonzero(columns[:, 2] == 0)  # (words,)
+    begins, lengths = columns[places, 0], columns[places, 1]
+    offsets = np.stack([begins, begins + lengths], axis=1)  # (words, 2)
+    spans = (align_answer(offsets, start, start + len(text)) for start, text in question.answers)
+    return [doc[int(places[first]) : int(places[last]) + 1] for first, last in filter(None, spans)]
