@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 
 from glomo_spacy import Embedder
 from glomo_spacy.cli import app
+from glomo_spacy.cli._demo_answers import QUESTIONS, TEXT
 from glomo_spacy.cli._demo_graphs import SENTENCES, strongest_relations
 from glomo_spacy.cli._demo_senses import WORDS, first_of_each_sense, in_context, most_alike
+from glomo_spacy.cli.ask import answer, qa_pipeline
 from glomo_spacy.cli.map import Sentence, gallery_sentences
 from glomo_spacy.cli.surprisal import make_passages, read_pairs, surprisal_pipeline
 from glomo_spacy.cli.visualize import graph_pipeline
@@ -21,9 +23,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(folder: Path, checkpoint: Path, elmo_checkpoint: str, mogrifier_checkpoint: str) -> str:
+def shown(
+    folder: Path, checkpoint: Path, elmo_checkpoint: str, mogrifier_checkpoint: str, reader_checkpoint: str
+) -> str:
     """What the command prints."""
-    models = {"pretrained": checkpoint, "elmo": elmo_checkpoint, "language-model": mogrifier_checkpoint}
+    models = {
+        "pretrained": checkpoint,
+        "elmo": elmo_checkpoint,
+        "language-model": mogrifier_checkpoint,
+        "reader": reader_checkpoint,
+    }
     options = [f"--{name}={value}" for name, value in models.items()]
     result = CliRunner().invoke(app, ["demo", "-o", str(folder), *options])
     assert result.exit_code == 0, result.output
@@ -57,6 +66,17 @@ def test_demo_prints_a_garden_path_word_by_word_and_writes_the_page(
         for line, word, bits in zip(lines, reading.words, reading.bits):
             assert re.fullmatch(rf" +{re.escape(word)} +{bits:.1f}  █+", line), line
     assert len(data_of(folder / "surprisal.html")["passages"]) == len(read_pairs())
+
+
+def test_demo_answers_questions_from_their_text_and_writes_the_page(
+    shown: str, folder: Path, reader_checkpoint: str
+) -> None:
+    for question in QUESTIONS:
+        _, ((best, score),) = answer(qa_pipeline(reader_checkpoint), TEXT, question)
+        assert re.search(
+            rf"^  {re.escape(question)} +{re.escape(best.text)}  \({score:.2f}\)$", shown, flags=re.MULTILINE
+        )
+    assert QUESTIONS[0] in (folder / "answer.html").read_text(encoding="utf8")
 
 
 def test_the_first_sentences_of_each_sense_are_chosen() -> None:
