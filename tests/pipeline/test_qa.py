@@ -13,10 +13,9 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
 import glomo_spacy
-import glomo_spacy.architectures.pretrained as pretrained
-import glomo_spacy.architectures.qa as qa
 from glomo_spacy.architectures.qa import reader_network
 from glomo_spacy.architectures.qa_batches import context_passages, training_passage
+from glomo_spacy.cli._demo_answers import TEXT
 from glomo_spacy.corpora.squad import create_squad_reader_v1
 from glomo_spacy.pipeline import ExtractiveQA
 from glomo_spacy.pipeline.qa import ask, question_docs, span_loss
@@ -101,14 +100,23 @@ def test_a_question_can_be_taken_back() -> None:
     assert doc._.question is None
 
 
-def test_the_packaged_weights_are_the_default(monkeypatch: pytest.MonkeyPatch, reader_checkpoint: str) -> None:
-    reader = Path(reader_checkpoint)
-    monkeypatch.setattr(pretrained, "PACKAGED", reader.parent)
-    monkeypatch.setattr(qa, "PACKAGED_READER", reader.name)
-    nlp = spacy.blank("en")
-    component = nlp.add_pipe("extractive_qa")
+def test_the_packaged_weights_are_the_default() -> None:
+    component = spacy.blank("en").add_pipe("extractive_qa")
     assert isinstance(component, ExtractiveQA)
     assert reader_network(component.model).has_weights
+
+
+def test_the_packaged_reader_finds_who_what_when_and_where() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("extractive_qa")
+    asked = {
+        "Where was Marie Curie born?": "Warsaw",
+        "When was she born?": "1867",
+        "What did she study in Paris?": "physics",
+        "Who shared the Nobel Prize with the Curies?": "Henri Becquerel",
+    }
+    pairs = [(question, TEXT) for question in asked]
+    assert [doc.spans["answers"][0].text for doc in nlp.pipe(question_docs(nlp, pairs))] == list(asked.values())
 
 
 def test_top_k_must_be_above_zero(reader_checkpoint: str) -> None:
