@@ -377,7 +377,7 @@ class Errors(metaclass=_WithCodes):
 class Warnings(metaclass=_WithCodes):
     """Messages of warnings."""
 
-    G129 = "Features cannot be kept in {path}: {reason}. They are kept in memory alone. Free some space there, or set another path for Cached.v1."
+    G129 = "What was computed cannot be kept in {path}: {reason}. Nothing more is written there. Free some space, or set another path."
     G168 = (
         "The model {name!r} was trained on texts without sentence boundaries, but now reads sentence by sentence: its vectors "
         "differ from those in training. Let what sets sentences annotate in training too, under annotating_components or as "

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from .. import __version__
 from ..errors import Errors
+from ..models.array_cache import Array, ArrayCache, ArrayFolder
 from ..models.derived import Derived
 from ..models.precision import precisions
-from .array_cache import Array, ArrayCache, ArrayFolder
 from .pretrained import PretrainedNetwork
 from .seam import doc_windows
 

@@ -128,7 +128,7 @@ def test_stored_graphs_give_what_graphs_on_the_fly_give(everything, tmp_path):
         expected = fresh.loss(*batch)
         found = stored.loss(*batch)
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
-        assert len(list((tmp_path / "graphs").rglob("*.f32"))) == len(batch[1])
+        assert len(list((tmp_path / "graphs").rglob("*.safetensors"))) == len(batch[1])
         assert torch.equal(stored.loss(*batch), found)
 
 

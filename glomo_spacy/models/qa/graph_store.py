@@ -10,15 +10,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import List
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ...files import PathLike, atomic_write
+from ...files import PathLike
+from ..array_cache import ArrayFolder
 from ..glomo.graph import fixed_graphs
 from .sources import GraphSource
 
-_ITEM = np.dtype("<f4")
+_ROOM = 1 << 40  # bytes: a corpus of contexts is bounded by itself
 
 
 class GraphStore:
@@ -28,19 +28,18 @@ class GraphStore:
     was not, bit for bit, whatever the store holds by then. Several processes may use a folder at once.
 
     source (GraphSource): Computes the graphs.
-    folder (PathLike): Where they are kept, apart for each source: a file per text, in float32. A file that is not whole
-        is computed and written again.
+    folder (PathLike): Of an `ArrayFolder`: a file per source and text, in float32. A damaged one is computed and
+        written again; a full disk draws a warning, and what does not fit is computed each time.
     """
 
     def __init__(self, source: GraphSource, folder: PathLike) -> None:
         self._source = source
         self._config = source.model.config
-        self._folder = Path(folder) / source.sha256[:16]
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = ArrayFolder(Path(folder), _ROOM)
 
     @torch.no_grad()
     def graphs(self, ids: Tensor, mask: Tensor) -> List[Tensor]:
-        """Arguments and result as of `GraphSource.graphs`. RAISES: OSError G900 if the disk is full."""
+        """Arguments and result as of `GraphSource.graphs`."""
         (batch, seq), n_layers = ids.shape, self._config.n_layers
         n_windows = len(self._config.fixed_windows)
         layers = [
@@ -66,15 +65,13 @@ class GraphStore:
         RETURNS (Tensor): Shape: (layers, learned heads, tokens, tokens).
         """
         shape = (self._config.n_layers, self._config.n_learned_heads, len(text), len(text))
-        name = blake2b(text.cpu().numpy().astype("<i8").tobytes(), digest_size=16).hexdigest()
-        path = self._folder / name[:2] / f"{name}.f32"
-        if path.is_file() and path.stat().st_size == _ITEM.itemsize * np.prod(shape):
-            return torch.from_numpy(np.fromfile(path, dtype=_ITEM).reshape(shape))
+        key = blake2b(text.cpu().numpy().astype("<i8").tobytes(), digest_size=16).hexdigest()
+        stored = self._folder.read(self._source.sha256, key)
+        if stored is not None and stored.shape == shape:
+            return torch.from_numpy(stored)
         layers = self._source.graphs(text[None], torch.ones_like(text[None], dtype=torch.bool))
         learned = [layer[0, len(self._config.fixed_windows) :] for layer in layers]
         left, right = learned[: self._config.n_layers], learned[self._config.n_layers :]
         values = torch.stack([torch.add(*pair) for pair in zip(left, right)]).view(shape)
-        path.parent.mkdir(exist_ok=True)
-        with atomic_write(path, sync=False) as file:
-            file.write(values.cpu().numpy().astype(_ITEM).tobytes())
+        self._folder.write(self._source.sha256, key, values.cpu().numpy())
         return values

@@ -31,7 +31,7 @@ def texts(*numbers):
 
 
 def files_of(folder):
-    return sorted(folder.rglob("*.f32"))
+    return sorted(folder.rglob("*.safetensors"))
 
 
 def test_graphs_are_those_of_the_source_when_computed_and_when_read(source, tmp_path):

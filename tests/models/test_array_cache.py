@@ -8,7 +8,7 @@ from typing import Callable, List, Sequence
 import numpy as np
 import pytest
 
-from glomo_spacy.architectures.array_cache import Array, ArrayCache, ArrayFolder
+from glomo_spacy.models.array_cache import Array, ArrayCache, ArrayFolder
 
 SOURCE, OTHER = "a" * 32, "b" * 32
 MB = 1 << 20
@@ -175,6 +175,6 @@ def test_nothing_else_in_the_folder_is_removed_but_abandoned_writes(tmp_path: Pa
 def test_a_folder_that_cannot_be_written_to_is_warned_of_once_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     cache = ArrayCache(MB, ArrayFolder(tmp_path / "file", MB))
-    with pytest.warns(UserWarning, match="G129.*file: Not a directory.*kept in memory alone"):
+    with pytest.warns(UserWarning, match="G129.*file: Not a directory.*Nothing more is written there"):
         Asked(cache)(1, 2)
     assert Asked(cache)(1, 2, 3) == [3]  # a second warning would be an error
