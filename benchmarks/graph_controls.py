@@ -18,20 +18,23 @@ which part of the text is read. Means and standard deviations over seeds. All fi
 """
 
 import argparse
+import fnmatch
 import json
 import statistics
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 import torch
 
+from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 from glomo_spacy.training.config import build_choice, load_config
 from glomo_spacy.training.objectives import build_objective
-from glomo_spacy.training.optimizers import OPTIMIZERS
+from glomo_spacy.training.optimizers import OPTIMIZERS, awaken
 
 VARIANTS = ("learned", "uniform", "zero", "windows", "windows-uniform")
 RUN = Tuple[str, int, int]  # variant, seed, tokens
@@ -50,20 +53,35 @@ def fixed_windows(variant: str, model: Dict[str, Any]) -> List[int]:
     }[variant]
 
 
+def variant_overrides(variant: str, config: Dict[str, Any]) -> Dict[str, Any]:
+    """What makes a variant out of the config: its windows, and rates and starts of the parameters that it has."""
+    windows = fixed_windows(variant, config["model"])
+    model = GlomoModel(GlomoConfig(**{**config["model"], "vocab_size": 1, "fixed_windows": windows}))
+    names = [name for name, _ in model.named_parameters()]
+    overrides: Dict[str, Any] = {"model.fixed_windows": windows}
+    for setting in ("multipliers", "starts"):
+        values = config["pretraining"]["optimizer"].get(setting, {})
+        kept = {pattern: value for pattern, value in values.items() if fnmatch.filter(names, pattern)}
+        overrides[f"pretraining.optimizer.{setting}"] = kept
+    return overrides
+
+
 def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 31) -> Dict[str, float]:
-    """Tokens per second of processor time of a whole training step, variants interleaved, medians."""
+    """Tokens per second of processor time over a whole run, variants interleaved: medians of steps of the phases of the
+    run, which begin where `pretraining.optimizer.starts` says."""
     steps: Dict[str, Any] = {}
     is_half = False
     for variant in VARIANTS:
-        config = load_config(config_path, overrides={"paths.corpus": corpus})
-        config["model"]["fixed_windows"] = fixed_windows(variant, config["model"])
+        overrides = variant_overrides(variant, load_config(config_path, overrides={"paths.corpus": corpus}))
+        config = load_config(config_path, overrides={"paths.corpus": corpus, **overrides})
         is_half = config["system"]["precision"] == "bf16-mixed"
         objective = build_objective(config, seed=0)
         settings = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=config["pretraining"]["optimizer"])
         steps[variant] = (objective, settings.build(objective.model))
-    seconds: Dict[str, List[float]] = {variant: [] for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant, (objective, optimizer) in steps.items():
+    seconds: Dict[Tuple[str, float], List[float]] = {}
+    for turn, (variant, (objective, optimizer)) in product(range(rounds), steps.items()):
+        for begin in _phases(optimizer):
+            awaken(optimizer, begin, is_shared=False)
             batch = next(objective.batches)
             start = time.process_time()
             with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
@@ -71,20 +89,31 @@ def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 31) -> Dict[
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            seconds[variant].append((time.process_time() - start) / batch[0].numel())
-    return {variant: 1 / statistics.median(values[2:]) for variant, values in seconds.items()}
+            if turn > 1:
+                seconds.setdefault((variant, begin), []).append((time.process_time() - start) / batch[0].numel())
+    medians = {key: statistics.median(values) for key, values in seconds.items()}
+    return {
+        variant: 1 / sum(length * medians[variant, begin] for begin, length in _phases(optimizer).items())
+        for variant, (_, optimizer) in steps.items()
+    }
+
+
+def _phases(optimizer: torch.optim.Optimizer) -> Dict[float, float]:
+    """Length of each part of a run by its begin: a new one begins when parameters begin to learn. Shares of the run."""
+    begins = sorted({0.0, *(group["start"] for group in optimizer.param_groups)})
+    return {begin: end - begin for begin, end in zip(begins, [*begins[1:], 1.0])}
 
 
 def train(run: RUN, *, config_path: Path, corpus: str, output: Path) -> Dict[str, Any]:
     """Train one variant in a process of its own, unless that is done, and give its last evaluation."""
     variant, seed, tokens = run
     folder = output / f"{variant}-{tokens}-{seed}"
-    model = load_config(config_path, overrides={"paths.corpus": corpus})["model"]
+    overrides = variant_overrides(variant, load_config(config_path, overrides={"paths.corpus": corpus}))
     log = folder / "log.jsonl"
     if not _is_finished(log, tokens):
         command = [sys.executable, "-m", "glomo_spacy.training", str(config_path)]
         command += ["--paths.corpus", corpus, "--paths.output", str(folder), "--system.seed", str(seed)]
-        command += [f"--model.fixed_windows={json.dumps(fixed_windows(variant, model))}"]
+        command += [f"--{name}={json.dumps(value)}" for name, value in overrides.items()]
         command += ["--pretraining.max_tokens", str(tokens), "--pretraining.max_epochs=null"]
         command += ["--pretraining.evaluate_every", "1000000"]  # once, at the end
         command += ["--resume"] if (folder / "training").exists() else []

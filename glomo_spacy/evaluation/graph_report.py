@@ -116,13 +116,15 @@ def _measure_layer(half: DirectionalLearner, keys: Tensor, queries: Tensor, laye
     query, key = predictor.affinity(keys, queries, None, layer, receivers=receivers)
     graph = predictor.layer_graph(keys, queries, None, layer, receivers=receivers)  # (windows, heads, receiver, source)
     scores = (query @ key.transpose(-1, -2))[..., : seq // 2]  # sources that every row may attend to
-    allowed = torch.arange(seq) < receivers[:, None]
+    distance = receivers[:, None] - torch.arange(seq)  # (receiver, source)
+    allowed = distance > 0
     swapped = predictor.sparsity(
         query.roll(len(receivers) // 3, 2) @ key.transpose(-1, -2),
         query.roll(len(receivers) // 3, 2),
         allowed,
         torch.full((len(keys),), seq),
         layer,
+        None if predictor.nearness is None else predictor.nearness(distance, layer),
     )
     alive = graph.sum(-1) > EMPTY_BELOW  # (windows, heads, receiver)
     entropy = -(graph * graph.clamp(min=1e-12).log()).sum(-1)

@@ -25,7 +25,7 @@ from .interrupt import StopRequest, stop_on_signal
 from .loggers import RunLog
 from .meters import Clock, LossMeter
 from .objectives import build_objective
-from .optimizers import OPTIMIZERS, set_factor
+from .optimizers import OPTIMIZERS, awaken, set_factor
 from .provenance import describe_machine, describe_run
 from .schedules import SCHEDULES
 
@@ -166,7 +166,9 @@ class Run:
     def _step(self) -> None:
         """One update of the weights. Nothing here waits for the GPU."""
         progress, n_batches = self.progress, self.settings.accumulate
-        factor = self.schedule.factor(self.budget.used(progress))
+        used = self.budget.used(progress)
+        factor = self.schedule.factor(used)
+        awaken(self.optimizer, used, is_shared=self.fabric.world_size > 1)
         for index in range(n_batches):
             batch = next(self.objective.batches)
             progress.tokens += batch[0].numel() * self.fabric.world_size

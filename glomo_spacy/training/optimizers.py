@@ -1,8 +1,8 @@
 """Optimisers by name, with learning rates by parameter name. Choices: `OPTIMIZERS`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Dict, List, Tuple, Type
+from typing import Any, Dict, List, Mapping, Tuple, Type
 
 import torch
 from torch import nn
@@ -20,14 +20,23 @@ class OptimizerSettings:
         helps nobody. 0: none.
     multipliers (Dict[str, float]): Factors on the learning rate by pattern of the parameter's name (`*` matches
         anything), the first that fits counts: {"*key_encoder*": 0.25}. A pattern that fits nothing is an error.
+    starts (Dict[str, float]): By the same kind of pattern, the share of the run's budget, 0-1, after which parameters
+        begin to learn: {"*.graph.*": 0.5}. Until then they stay as they are and cost no backward pass.
     """
 
     learn_rate: float
     weight_decay: float
     multipliers: Dict[str, float]
+    starts: Dict[str, float] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for pattern, share in self.starts.items():
+            if not 0 <= share <= 1:
+                name = f"pretraining.optimizer.starts of {pattern}"
+                raise ValueError(Errors.G141.format(name=name, expected="from 0 to 1", value=share))
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser over the parameters of a model, one group per factor and kind of decay."""
+        """The optimiser over the parameters of a model, one group per factor, start and kind of decay."""
         return self._optimizer(self._groups(model))
 
     def _optimizer(self, groups: List[Dict[str, Any]]) -> torch.optim.Optimizer:
@@ -35,25 +44,33 @@ class OptimizerSettings:
 
     def _groups(self, model: nn.Module) -> List[Dict[str, Any]]:
         names = [name for name, _ in model.named_parameters()]
-        for pattern in self.multipliers:
+        for pattern in (*self.multipliers, *self.starts):
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise ValueError(Errors.G300.format(pattern=pattern, names=", ".join(names)))
-        groups: Dict[Tuple[float, bool], List[nn.Parameter]] = {}
+        groups: Dict[Tuple[float, float, bool], List[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                groups.setdefault((self._multiplier(name), parameter.dim() > 1), []).append(parameter)
+                factor, start = _first_match(self.multipliers, name, 1.0), _first_match(self.starts, name, 0.0)
+                groups.setdefault((factor, start, parameter.dim() > 1), []).append(parameter)
+        if groups and all(start > 0 for _, start, _ in groups):
+            expected = "something that learns from the beginning"
+            raise ValueError(
+                Errors.G141.format(name="pretraining.optimizer.starts", expected=expected, value=self.starts)
+            )
         return [
             {
                 "params": parameters,
                 "lr": self.learn_rate * factor,
                 "base_rate": self.learn_rate * factor,  # the schedule's factor is applied to this one
+                "start": start,
                 "weight_decay": self.weight_decay if has_decay else 0.0,
             }
-            for (factor, has_decay), parameters in groups.items()
+            for (factor, start, has_decay), parameters in groups.items()
         ]
 
-    def _multiplier(self, name: str) -> float:
-        return next((float(factor) for pattern, factor in self.multipliers.items() if fnmatchcase(name, pattern)), 1.0)
+
+def _first_match(values: Mapping[str, float], name: str, default: float) -> float:
+    return next((float(value) for pattern, value in values.items() if fnmatchcase(name, pattern)), default)
 
 
 @dataclass
@@ -146,13 +163,27 @@ OPTIMIZERS: Dict[str, Type[OptimizerSettings]] = {
 }
 
 
+def awaken(optimizer: torch.optim.Optimizer, used: float, *, is_shared: bool) -> None:
+    """Let exactly the groups learn whose start has come. Before each step.
+
+    optimizer (Optimizer): Built by `OptimizerSettings.build`.
+    used (float): Share of the budget, 0-1.
+    is_shared (bool): Processes exchange gradients, and need all of them: sleepers have theirs computed in vain.
+    """
+    for group in optimizer.param_groups:
+        group["is_awake"] = used >= group["start"]
+        if not is_shared:
+            for parameter in group["params"]:
+                parameter.requires_grad_(group["is_awake"])
+
+
 def set_factor(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group's rate to its base rate times the schedule's factor.
+    """Set every group's rate to its base rate times the schedule's factor; that of sleepers to 0.
 
     optimizer (Optimizer): Built by `OptimizerSettings.build`.
     factor (float): From the schedule.
     RETURNS (float): The rate of the first group, for the log.
     """
     for group in optimizer.param_groups:
-        group["lr"] = group["base_rate"] * factor
+        group["lr"] = group["base_rate"] * factor if group.get("is_awake", True) else 0.0
     return float(optimizer.param_groups[0]["lr"])

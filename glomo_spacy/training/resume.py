@@ -114,7 +114,8 @@ def _fixed_settings(config: Mapping[str, Any]) -> Dict[str, Any]:
     values |= {f"corpora.{name}": value for name, value in config["corpora"].items() if name != "provenance"}
     values |= {f"pretraining.objective.{name}": value for name, value in pretraining["objective"].items()}
     values |= {f"pretraining.{part}.name": pretraining[part]["name"] for part in ("optimizer", "schedule")}
-    values["pretraining.optimizer.multipliers"] = pretraining["optimizer"].get("multipliers")  # they order the groups
+    for name in ("multipliers", "starts"):  # they order the groups
+        values[f"pretraining.optimizer.{name}"] = pretraining["optimizer"].get(name) or {}
     values["pretraining.average_decay"] = pretraining["average_decay"]
     values["pretraining.average"] = pretraining.get("average")
     values["system.seed"] = config["system"]["seed"]

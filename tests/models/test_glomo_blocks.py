@@ -16,6 +16,8 @@ VARIANTS: List[Dict[str, Any]] = [
     {"sparsity": "softmax"},
     {"fixed_windows": (1, 3), "center_queries": True},
     {"fixed_windows": (0, 1, 5, -1)},
+    {"fixed_windows": (1,), "learn_nearness": True},
+    {"sparsity": "softmax", "learn_nearness": True},
 ]
 LENGTHS = (17, 5, 1, 0, 11)
 
@@ -32,6 +34,9 @@ def make_model(**options: Any) -> GlomoModel:
     sizes: Dict[str, Any] = {"vocab_size": 19, "width": 16, "n_layers": 2, "n_heads": 4, "n_key_layers": 2}
     model = GlomoModel(GlomoConfig(**sizes, n_query_layers=1, **options)).eval()
     torch.nn.init.normal_(model.embedding.weight)
+    for name, parameter in model.named_parameters():
+        if "nearness" in name:
+            torch.nn.init.normal_(parameter)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, List
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ EXTENSIONS: List[Dict[str, Any]] = [
     {"feature_predictor": "additive"},
     {"encoder": "feed-forward"},
     {"feature_predictor": "additive", "use_value": False, "n_layers": 1, "kernel_size": 2},
+    {"learn_nearness": True, "fixed_windows": (1,)},
+    {"learn_nearness": True, "sparsity": "top-k", "top_k_rate": 1.5},
+    {"learn_nearness": True, "sparsity": "softmax"},
 ]
 LENGTHS = (11, 4, 1, 7)
 
@@ -35,6 +39,9 @@ def make_model(**options: Any) -> GlomoModel:
     model = GlomoModel(GlomoConfig(**sizes))
     with torch.no_grad():
         model.embedding.weight.normal_()
+        for name, parameter in model.named_parameters():
+            if "nearness" in name:
+                parameter.normal_()
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
                 buffer.normal_(std=0.1)
@@ -163,6 +170,83 @@ def test_gradient_of_normalized_squares_equals_finite_differences(is_rectified: 
     thresholds = torch.randn(2, 3, 5, 1, dtype=torch.float64, generator=generator, requires_grad=True)
     allowed = torch.ones(5, 5).tril(-1).bool()
     assert torch.autograd.gradcheck(NormalizedSquares.apply, (scores, thresholds, allowed, is_rectified))
+
+
+@pytest.mark.parametrize("is_rectified", [True, False])
+def test_gradient_of_nearness_equals_finite_differences(is_rectified: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn(2, 3, 5, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    nearness = torch.randn(3, 5, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    allowed = torch.ones(5, 5).tril(-1).bool()
+    assert torch.autograd.gradcheck(NormalizedSquares.apply, (scores, None, allowed, is_rectified, nearness))
+
+
+@pytest.mark.parametrize("sparsity", SPARSITIES)
+@torch.no_grad()
+def test_nearness_multiplies_what_is_squared_by_the_range_of_the_distance(sparsity: str) -> None:
+    """Against numpy: mass * exp(2 nearness), ranges 1, 2, 3, 4-5, 6-8, 9-13, ... of the distance."""
+    model = make_model(sparsity=sparsity, learn_nearness=True, n_layers=1, top_k_rate=1.5)
+    ids = torch.arange(16)[None]
+    predictor, embedded = model.left.graph, model.embedding(ids)
+    assert predictor.nearness is not None
+    nearness = predictor.nearness.weights[0].numpy().astype(np.float64)  # (heads, ranges)
+    place = [next(i for i in range(12) if d < (2, 3, 4, 6, 9, 14, 21)[i]) for d in range(1, 16)]
+    query, key = predictor.affinity(predictor.key_cnn(embedded, None), predictor.query_cnn(embedded, None), None, 0)
+    threshold = predictor.sparsity.threshold(query, 0)
+    scores = (query @ key.transpose(-1, -2) - (0.0 if threshold is None else threshold))[0].numpy().astype(np.float64)
+    if sparsity in ("relu", "shifted-relu", "threshold"):
+        scores = np.maximum(scores, 0.0)
+    mass = np.exp(scores / np.sqrt(query.shape[-1])) if sparsity == "softmax" else scores**2
+    graphs = model.graphs(ids)[0, 0].numpy()
+    for head in range(4):
+        for receiver in range(1, 16):
+            row = mass[head, receiver, :receiver] * np.exp(
+                [2 * nearness[head, place[receiver - s - 1]] for s in range(receiver)]
+            )
+            if sparsity == "top-k":
+                row = np.where(row >= np.sort(row)[-min(6, receiver)], row, 0.0)
+            np.testing.assert_allclose(graphs[head, receiver, :receiver], row / (row.sum() + 1e-16), atol=1e-5)
+
+
+@pytest.mark.parametrize("sparsity", ["threshold", "shifted-relu", "softmax"])
+@torch.no_grad()
+def test_a_flat_start_gives_nearly_equal_weights(sparsity: str) -> None:
+    equal = torch.ones(18, 18).tril(-1)
+    equal = equal / equal.sum(-1, keepdim=True).clamp(min=1)
+    distance = {}
+    for is_flat in (False, True):
+        model = make_model(sparsity=sparsity, flat_start=is_flat)
+        distance[is_flat] = float((model.graphs(torch.arange(18)[None])[0, 0] - equal).abs().sum(-1).mean())
+    assert 0 < distance[True] < 0.3 * distance[False]
+
+
+def test_where_scores_are_cut_near_zero_nothing_can_start_flat() -> None:
+    with pytest.raises(ValueError, match=r"G101.*shifted-relu, threshold, softmax"):
+        GlomoConfig(vocab_size=19, sparsity="relu", flat_start=True)
+
+
+def test_detached_graphs_send_no_gradient_into_the_words() -> None:
+    gradients = {}
+    for is_detached in (False, True):
+        model = make_model(detach_embeddings=is_detached, feature_predictor="additive", use_value=False)
+        model.left.graph(model.embedding(torch.arange(8)[None]), None)[0][0, 0, :, 0].sum().backward()
+        gradients[is_detached] = model.embedding.weight.grad
+        assert any(parameter.grad is not None and parameter.grad.any() for parameter in model.left.graph.parameters())
+    assert gradients[True] is None
+    assert gradients[False] is not None
+    assert gradients[False].any()
+
+
+def test_models_that_differ_in_their_graphs_begin_with_the_same_other_weights() -> None:
+    states = []
+    for options in ({}, {"fixed_windows": (-1,) * 4}, {"learn_nearness": True, "n_key_layers": 3}):
+        torch.manual_seed(0)
+        sizes: Dict[str, Any] = {"vocab_size": 19, "width": 16, "n_layers": 2, "n_heads": 4, **options}
+        state = GlomoModel(GlomoConfig(**sizes)).state_dict()
+        states.append({name: value for name, value in state.items() if ".graph." not in name})
+    for other in states[1:]:
+        assert list(other) == list(states[0])
+        assert all(torch.equal(other[name], value) for name, value in states[0].items())
 
 
 def test_row_without_positive_score_is_zero_and_has_a_finite_gradient() -> None:

@@ -197,3 +197,16 @@ def test_an_unknown_precision_lists_the_known_ones(tiny):
 def test_an_unknown_objective_lists_the_known_ones(tiny):
     with pytest.raises(ValueError, match=r"\[G100\] pretraining.objective.name = 'bert'.*glomo"):
         pretrain(tiny(pretraining__objective__name="bert"))
+
+
+@pytest.mark.parametrize("share, has_moved", [(0.5, True), (1.0, False)])
+def test_what_starts_later_stays_as_it_began_until_then(share, has_moved, tiny, tmp_path):
+    weights = {}
+    for name, rate in (("first", 0.0), ("last", 0.01)):
+        optimizer = {"pretraining__optimizer__learn_rate": rate, "pretraining__optimizer__starts": {"*.graph.*": share}}
+        pretrain(tiny(pretraining__max_steps=4, **optimizer), output=tmp_path / name)
+        weights[name] = load_file(tmp_path / name / "model-last" / "model.safetensors")
+    changed = {name for name, value in weights["last"].items() if not torch.equal(value, weights["first"][name])}
+    assert "embedding.weight" in changed
+    assert any(".decoder." in name for name in changed)
+    assert any(".graph.keys." in name for name in changed) == has_moved

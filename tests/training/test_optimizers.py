@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from glomo_spacy.training.optimizers import AdadeltaSettings, AdamSettings, AdamWSettings, SGDSettings, set_factor
+from glomo_spacy.training.optimizers import (
+    AdadeltaSettings,
+    AdamSettings,
+    AdamWSettings,
+    SGDSettings,
+    awaken,
+    set_factor,
+)
 
 
 @pytest.fixture
@@ -79,3 +86,24 @@ def test_frozen_parameters_are_left_out(model):
     model["graph"].requires_grad_(False)
     optimizer = SGDSettings(1.0, 0.0, {}, 0.2).build(model)
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 2
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_parameters_sleep_until_their_share_of_the_budget_is_used(model, is_shared):
+    optimizer = SGDSettings(0.1, 0.0, {}, 0.0, starts={"graph.*": 0.5}).build(model)
+    for used, is_awake in ((0.0, False), (0.49, False), (0.5, True), (0.2, False), (1.0, True)):
+        awaken(optimizer, used, is_shared=is_shared)
+        set_factor(optimizer, 1.0)
+        assert rates(optimizer, model)["graph.weight"][0] == (0.1 if is_awake else 0.0)
+        assert rates(optimizer, model)["decoder.weight"][0] == 0.1
+        assert model["graph"].weight.requires_grad == (is_awake or is_shared)
+        assert model["decoder"].weight.requires_grad
+
+
+def test_a_start_outside_the_run_or_of_nothing_is_an_error(model):
+    with pytest.raises(ValueError, match=r"G141.*graph.*from 0 to 1"):
+        SGDSettings(0.1, 0.0, {}, 0.0, starts={"graph.*": 400})
+    with pytest.raises(ValueError, match="G300"):
+        SGDSettings(0.1, 0.0, {}, 0.0, starts={"grpah.*": 0.5}).build(model)
+    with pytest.raises(ValueError, match=r"G141.*something that learns from the beginning"):
+        SGDSettings(0.1, 0.0, {}, 0.0, starts={"*": 0.1}).build(model)

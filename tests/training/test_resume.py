@@ -113,8 +113,10 @@ def test_a_resumed_run_ends_with_the_same_weights_and_log(overrides, tiny, tmp_p
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
 
 
-def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tiny, tmp_path):
-    config = tiny(pretraining__max_steps=28, pretraining__evaluate_every=8, pretraining__log_every=4)
+@pytest.mark.parametrize("starts", [{}, {"*.graph.*": 0.7}], ids=["all learn", "graphs begin after the seam"])
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(starts, tiny, tmp_path):
+    steps = {"pretraining__max_steps": 28, "pretraining__evaluate_every": 8, "pretraining__log_every": 4}
+    config = tiny(**steps, pretraining__optimizer__starts=starts)
     pretrain(config, output=tmp_path / "whole")
     train_until_killed(config, tmp_path / "killed", step=21)
     assert [state.name for state in list_states(tmp_path / "killed")] == ["step-000000008", "step-000000016"]

@@ -110,7 +110,8 @@ def _weigh(
         parts.append(window_graphs(predictor.config, distance, allowed).expand(len(key), -1, -1, -1))
     if predictor.config.n_learned_heads:
         scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
-        parts.append(predictor.sparsity(scores, query, allowed, lengths, layer))
+        nearness = None if predictor.nearness is None else predictor.nearness(distance, layer)
+        parts.append(predictor.sparsity(scores, query, allowed, lengths, layer, nearness))
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 

@@ -10,6 +10,7 @@ from ...errors import Errors
 from ..config_checks import check_names
 
 SPARSITIES = ("square", "relu", "shifted-relu", "top-k", "threshold", "softmax")
+FLAT_SPARSITIES = ("shifted-relu", "threshold", "softmax")
 ENCODERS = ("cnn", "feed-forward")
 FEATURE_PREDICTORS = ("gru", "additive")
 
@@ -37,6 +38,12 @@ class GlomoConfig:
         positions and divide by the deviation, so that a row depends on who receives and not only on who is attended.
     fixed_windows (Tuple[int, ...]): Extension, empty in the published variant. The first heads of each layer are not
         learned but uniform over the last n tokens: 1 = the previous token, 0 = nothing, -1 = the whole past.
+    learn_nearness (bool): Extension, off in the published variant. Each learned head also learns a factor for each of
+        twelve ranges of distance.
+    flat_start (bool): Extension, off in the published variant. Learned heads begin with nearly equal weights for all
+        earlier tokens in place of random ones. For "threshold", "shifted-relu" and "softmax".
+    detach_embeddings (bool): Extension, off in the published variant. Graphs are learned from the words' embeddings
+        without changing them: those learn by features and predictions alone.
     feature_predictor (str): "gru" (published) or "additive" (`no_gru 1`).
     use_value (bool): For "additive": transform features before they are sent (`use_value`).
     dec_len (int): Tokens predicted from each sampled position. Published: 3.
@@ -58,6 +65,9 @@ class GlomoConfig:
     top_k_rate: float = 1.0
     center_queries: bool = False
     fixed_windows: Tuple[int, ...] = field(default=())
+    learn_nearness: bool = False
+    flat_start: bool = False
+    detach_embeddings: bool = False
     feature_predictor: str = "gru"
     use_value: bool = True
     dec_len: int = 3
@@ -84,6 +94,9 @@ class GlomoConfig:
         if len(self.fixed_windows) > self.n_heads or any(window < WHOLE_PAST for window in self.fixed_windows):
             expected = f"at most {self.n_heads} windows (one per head), each -1, 0 or a number of tokens"
             raise ValueError(Errors.G101.format(name="fixed_windows", expected=expected, value=self.fixed_windows))
+        if self.flat_start and self.sparsity not in FLAT_SPARSITIES:
+            expected = f"false, or sparsity one of {', '.join(FLAT_SPARSITIES)}"
+            raise ValueError(Errors.G101.format(name="flat_start", expected=expected, value=self.flat_start))
         if not 0 <= self.dropout < 1:
             raise ValueError(Errors.G101.format(name="dropout", expected="at least 0 and below 1", value=self.dropout))
 

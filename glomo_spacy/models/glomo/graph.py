@@ -16,6 +16,8 @@ from ..products import Linear
 from .config import WHOLE_PAST, GlomoConfig
 from .encoders import KeyCNN, MaskedBatchNorm, QueryCNN
 
+NEARNESS_EDGES = (1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 72, 108)  # each range of distances ends where the next begins
+FLAT_SCALE, LOW_THRESHOLD = 0.1, -1.0  # for a flat start: of the first keys' usual size; first threshold
 EPSILON = 1e-16  # of the published normaliser: a row without weight stays zero instead of dividing by zero
 
 
@@ -31,7 +33,15 @@ class Sparsity(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
+    def forward(
+        self,
+        scores: Tensor,
+        queries: Tensor,
+        allowed: Tensor,
+        lengths: Tensor,
+        layer: int,
+        nearness: Optional[Tensor] = None,
+    ) -> Tensor:
         """Edge weights of one layer.
 
         scores (Tensor): q_i . k_j, not scaled. Shape: (batch, heads, receiver, source).
@@ -39,14 +49,20 @@ class Sparsity(nn.Module):
         allowed (Tensor): True where a source is earlier than its receiver. Shape: (receiver, source).
         lengths (Tensor): Real tokens per sequence. Shape: (batch,).
         layer (int): Which layer's parameters to use.
+        nearness (Optional[Tensor]): Of `Nearness`: the logarithm of a factor on what is squared. Shape: (heads,
+            receiver, source).
         RETURNS (Tensor): Rows sum to 1, or to 0 when nothing is attended. Shape: (batch, heads, receiver, source).
         """
-        weights: Tensor = NormalizedSquares.apply(scores, self.threshold(queries, layer), allowed, self.is_rectified)
+        threshold = self.threshold(queries, layer)
+        weights: Tensor = NormalizedSquares.apply(scores, threshold, allowed, self.is_rectified, nearness)
         return weights
 
     def threshold(self, queries: Tensor, layer: int) -> Optional[Tensor]:
         """What is taken from the scores of each row first. Shape: () or (batch, heads, receiver, 1); None: nothing."""
         return None
+
+    def lower_thresholds(self) -> None:
+        """Begin far below small scores, so that all of them count alike; where there are thresholds."""
 
 
 class Square(Sparsity):
@@ -69,6 +85,9 @@ class ShiftedReLU(Sparsity):
     def threshold(self, queries: Tensor, layer: int) -> Optional[Tensor]:
         return self.shift[layer]
 
+    def lower_thresholds(self) -> None:
+        nn.init.constant_(self.shift, LOW_THRESHOLD)
+
 
 class Threshold(Sparsity):
     """Scores above a threshold that each receiver computes from its query (published `sparse_mode 4`)."""
@@ -81,6 +100,11 @@ class Threshold(Sparsity):
         threshold: Tensor = self.thresholds[layer](queries)  # (batch, heads, receiver, 1)
         return threshold
 
+    def lower_thresholds(self) -> None:
+        for threshold in self.thresholds:
+            for name, value in (("weight", 0.0), ("bias", LOW_THRESHOLD)):
+                nn.init.constant_(threshold.get_parameter(name), value)
+
 
 class TopK(Sparsity):
     """The k largest squared scores of each row, k = floor(top_k_rate * sqrt(length)) (published `sparse_mode 3`).
@@ -88,8 +112,17 @@ class TopK(Sparsity):
     Unlike the published code, the length is the sequence's own, not the padded one.
     """
 
-    def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
-        squares = at_least_float32(scores * allowed).square()
+    def forward(
+        self,
+        scores: Tensor,
+        queries: Tensor,
+        allowed: Tensor,
+        lengths: Tensor,
+        layer: int,
+        nearness: Optional[Tensor] = None,
+    ) -> Tensor:
+        weighed = scores * allowed if nearness is None else scores * (nearness.exp() * allowed)
+        squares = at_least_float32(weighed).square()
         n_kept = (lengths.double().sqrt() * self.config.top_k_rate).floor().long().clamp(min=1)  # (batch,)
         largest = min(int(n_kept.max()), scores.shape[-1])
         values, sources = squares.topk(largest, dim=-1)  # (batch, heads, receiver, largest)
@@ -106,8 +139,18 @@ class Softmax(Sparsity):
     which the soft-max saturates.
     """
 
-    def forward(self, scores: Tensor, queries: Tensor, allowed: Tensor, lengths: Tensor, layer: int) -> Tensor:
+    def forward(
+        self,
+        scores: Tensor,
+        queries: Tensor,
+        allowed: Tensor,
+        lengths: Tensor,
+        layer: int,
+        nearness: Optional[Tensor] = None,
+    ) -> Tensor:
         scaled = at_least_float32(scores) / math.sqrt(self.config.key_width)
+        if nearness is not None:
+            scaled = scaled + 2.0 * nearness  # as where scores are squared
         weights = scaled.masked_fill(~allowed, float("-inf")).softmax(-1)
         return weights.masked_fill(~allowed, 0.0)  # the first row, which may attend to nothing, is not a number before
 
@@ -126,34 +169,73 @@ class NormalizedSquares(torch.autograd.Function):
     """ReLU(score - threshold)^2 divided by its row's sum (Yang et al. 2018, equation 1), with its gradient by hand.
 
     The scores are the largest arrays of a training step; a dozen separate operations would make as many of them.
+    With `nearness`, what is squared is first multiplied by its exponential.
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, threshold: Optional[Tensor], allowed: Tensor, is_rectified: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        scores: Tensor,
+        threshold: Optional[Tensor],
+        allowed: Tensor,
+        is_rectified: bool,
+        nearness: Optional[Tensor] = None,
+    ) -> Tensor:
         kept = at_least_float32(scores)
         if threshold is not None:
             kept = kept - threshold.to(kept.dtype)
         if is_rectified:
             kept = kept.clamp_(min=0.0) if threshold is not None else kept.clamp(min=0.0)
-        kept = kept * allowed if kept is scores else kept.mul_(allowed)
+        factor = allowed if nearness is None else at_least_float32(nearness).exp() * allowed
+        kept = kept * factor if kept is scores else kept.mul_(factor)
         weights = kept * kept
         total = weights.sum(-1, keepdim=True).add_(EPSILON)  # (batch, heads, receiver, 1)
         weights.div_(total)
-        ctx.save_for_backward(kept, weights, total)
+        ctx.save_for_backward(kept, weights, total, None if nearness is None else factor)
         ctx.score_dtype = scores.dtype
+        ctx.nearness_dtype = None if nearness is None else nearness.dtype
         ctx.threshold = None if threshold is None else (threshold.shape, threshold.dtype)
         return weights
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tuple[Optional[Tensor], ...]:
-        kept, weights, total = ctx.saved_tensors  # all zero where a score does not count, and so is its gradient
+        # All zero where a score does not count, and so is its gradient.
+        kept, weights, total, factor = ctx.saved_tensors
         inner = torch.linalg.vecdot(gradient, weights).unsqueeze(-1)  # (batch, heads, receiver, 1)
         d_scores = (gradient - inner).mul_(kept).mul_(2.0 / total)
-        d_threshold = None
+        d_threshold = d_nearness = None
+        if factor is not None:
+            d_nearness = (d_scores * kept).sum(0).to(ctx.nearness_dtype)  # (heads, receiver, source)
+            d_scores.mul_(factor)
         if ctx.threshold is not None:
             shape, dtype = ctx.threshold
             d_threshold = -d_scores.sum(-1, keepdim=True).sum_to_size(shape).to(dtype)
-        return d_scores.to(ctx.score_dtype), d_threshold, None, None
+        return d_scores.to(ctx.score_dtype), d_threshold, None, None, d_nearness
+
+
+class Nearness(nn.Module):
+    """What distance alone says of an edge: one number per head and range of distances, at first 0, learned.
+
+    An extension: scores know nothing of order, so that "the word before" is out of reach for them.
+
+    config (GlomoConfig): Layers and learned heads.
+    """
+
+    edges: Tensor
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__()
+        self.register_buffer("edges", torch.tensor(NEARNESS_EDGES), persistent=False)
+        self.weights = nn.Parameter(torch.zeros(config.n_layers, config.n_learned_heads, len(NEARNESS_EDGES)))
+
+    def forward(self, distance: Tensor, layer: int) -> Tensor:
+        """distance (Tensor): Tokens from receiver to source, from 1 on where it counts; any shape.
+
+        RETURNS (Tensor): Shape: (heads, ...).
+        """
+        place = torch.bucketize(distance.clamp(min=1), self.edges, right=True) - 1
+        nearness: Tensor = self.weights[layer][:, place]
+        return nearness
 
 
 class GraphPredictor(nn.Module):
@@ -173,10 +255,13 @@ class GraphPredictor(nn.Module):
         self.keys = nn.ModuleList(Linear(config.width, affinity_width) for _ in range(config.n_layers))
         self.queries = nn.ModuleList(Linear(config.width, affinity_width) for _ in range(config.n_layers))
         self.sparsity = SPARSITY_CLASSES[config.sparsity](config)
+        self.nearness = Nearness(config) if config.learn_nearness else None
         if config.center_queries:
             self.centers = nn.ModuleList(
                 MaskedBatchNorm(affinity_width, is_affine=False) for _ in range(config.n_layers)
             )
+        if config.flat_start:
+            self._flatten()
 
     def forward(
         self, embeddings: Tensor, mask: Optional[Tensor], *, last_receivers: Optional[Tensor] = None
@@ -192,6 +277,8 @@ class GraphPredictor(nn.Module):
             empty = embeddings.new_zeros(embeddings.shape[0], 0, embeddings.shape[1], embeddings.shape[1])
             rows = empty if last_receivers is None else empty[:, :, : len(last_receivers)]
             return [empty] * (self.config.n_layers - 1) + [rows]
+        if self.config.detach_embeddings:
+            embeddings = embeddings.detach()
         encoded_keys = self.key_cnn(embeddings, mask)  # (batch, seq, width)
         encoded_queries = self.query_cnn(embeddings, mask)  # (batch, seq, width)
         graphs = []
@@ -210,11 +297,13 @@ class GraphPredictor(nn.Module):
         query, key = self.affinity(keys, queries, mask, layer, receivers=receivers)
         scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
         positions = torch.arange(key.shape[2], device=key.device)
-        allowed = positions < (positions if receivers is None else receivers)[:, None]  # (receiver, source)
+        distance = (positions if receivers is None else receivers)[:, None] - positions  # (receiver, source)
+        allowed = distance > 0
+        nearness = None if self.nearness is None else self.nearness(distance, layer)
         if mask is None:
             lengths = torch.full((len(keys),), key.shape[2], device=key.device)
-            return self.sparsity(scores, query, allowed, lengths, layer)
-        graph = self.sparsity(scores, query, allowed, mask.sum(1), layer)
+            return self.sparsity(scores, query, allowed, lengths, layer, nearness)
+        graph = self.sparsity(scores, query, allowed, mask.sum(1), layer, nearness)
         is_real = mask if receivers is None else mask[:, receivers]
         return graph * is_real[:, None, :, None]
 
@@ -233,6 +322,13 @@ class GraphPredictor(nn.Module):
             query = query[:, receivers]
         key = self.keys[layer](keys)  # (batch, seq, heads * head_width)
         return self._split_heads(query), self._split_heads(key)
+
+    def _flatten(self) -> None:
+        """Begin with nearly equal weights: small scores, all of them far above a threshold of -1."""
+        for keys in self.keys:
+            nn.init.zeros_(keys.get_parameter("bias"))
+            keys.get_parameter("weight").data.mul_(FLAT_SCALE)
+        self.sparsity.lower_thresholds()
 
     def _split_heads(self, values: Tensor) -> Tensor:
         return values.unflatten(-1, (self.config.n_learned_heads, -1)).transpose(1, 2)
