@@ -147,7 +147,7 @@ def test_the_published_config_holds_the_published_numbers():
     config = load_config(CONFIGS / "pretrain_glomo_paper.cfg")
     assert GlomoConfig.from_dict({**config["model"], "vocab_size": 100_001}) == GlomoConfig(100_001)
     assert config["pretraining"]["optimizer"] == {
-        "name": "sgd", "learn_rate": 8.0, "momentum": 0.2, "weight_decay": 0.0, "multipliers": {},
+        "name": "sgd", "learn_rate": 8.0, "momentum": 0.2, "weight_decay": 0.0, "multipliers": {}, "starts": {},
     }  # fmt: skip
     assert config["pretraining"]["schedule"] == {
         "name": "patience", "warmup": 0.0, "patience": 3, "decay": 2.0, "stop_below": 0.01,
