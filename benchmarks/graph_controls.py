@@ -59,10 +59,10 @@ def variant_overrides(variant: str, config: Dict[str, Any]) -> Dict[str, Any]:
     model = GlomoModel(GlomoConfig(**{**config["model"], "vocab_size": 1, "fixed_windows": windows}))
     names = [name for name, _ in model.named_parameters()]
     overrides: Dict[str, Any] = {"model.fixed_windows": windows}
-    for setting in ("multipliers", "starts"):
-        values = config["pretraining"]["optimizer"].get(setting, {})
-        kept = {pattern: value for pattern, value in values.items() if fnmatch.filter(names, pattern)}
-        overrides[f"pretraining.optimizer.{setting}"] = kept
+    for setting, values in config["pretraining"]["optimizer"].items():
+        if setting in ("multipliers", "starts"):
+            kept = {pattern: value for pattern, value in values.items() if fnmatch.filter(names, pattern)}
+            overrides[f"pretraining.optimizer.{setting}"] = kept
     return overrides
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models.glomo import GlomoModel
+from ..models.glomo.graph import Scores
 from ..models.glomo.learner import DirectionalLearner
 
 DISTANCES = (1, 2, 4, 8, 16, 32, 64)  # upper ends of the distance buckets; the last one is open
@@ -118,14 +119,10 @@ def _measure_layer(half: DirectionalLearner, keys: Tensor, queries: Tensor, laye
     scores = (query @ key.transpose(-1, -2))[..., : seq // 2]  # sources that every row may attend to
     distance = receivers[:, None] - torch.arange(seq)  # (receiver, source)
     allowed = distance > 0
-    swapped = predictor.sparsity(
-        query.roll(len(receivers) // 3, 2) @ key.transpose(-1, -2),
-        query.roll(len(receivers) // 3, 2),
-        allowed,
-        torch.full((len(keys),), seq),
-        layer,
-        None if predictor.nearness is None else predictor.nearness(distance, layer),
-    )
+    nearness = None if predictor.nearness is None else predictor.nearness(distance, layer)
+    other = query.roll(len(receivers) // 3, 2)  # of another receiver
+    lengths = torch.full((len(keys),), seq)
+    swapped = predictor.sparsity(Scores(other @ key.transpose(-1, -2), other, allowed, lengths, layer, nearness))
     alive = graph.sum(-1) > EMPTY_BELOW  # (windows, heads, receiver)
     entropy = -(graph * graph.clamp(min=1e-12).log()).sum(-1)
     return {

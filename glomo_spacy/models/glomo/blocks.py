@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..masking import lengths_of, reverse
-from .graph import GraphPredictor, window_graphs
+from .graph import GraphPredictor, Scores, window_graphs
 
 CHUNK_TOKENS = 2048  # tokens encoded at once: larger tensors go back to the system after each use, which is slow
 BLOCK_SCORES = 1 << 18  # scores in hand: 1 MB in float32
@@ -109,9 +109,9 @@ def _weigh(
     if predictor.config.fixed_windows:
         parts.append(window_graphs(predictor.config, distance, allowed).expand(len(key), -1, -1, -1))
     if predictor.config.n_learned_heads:
-        scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
+        products = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
         nearness = None if predictor.nearness is None else predictor.nearness(distance, layer)
-        parts.append(predictor.sparsity(scores, query, allowed, lengths, layer, nearness))
+        parts.append(predictor.sparsity(Scores(products, query, allowed, lengths, layer, nearness)))
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 

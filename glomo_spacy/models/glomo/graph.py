@@ -6,7 +6,7 @@ strictly earlier tokens; the other direction is the same network on the reversed
 """
 
 import math
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Type
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,26 @@ FLAT_SCALE, LOW_THRESHOLD = 0.1, -1.0  # for a flat start: of the first keys' us
 EPSILON = 1e-16  # of the published normaliser: a row without weight stays zero instead of dividing by zero
 
 
+class Scores(NamedTuple):
+    """What edge weights of one layer are made of.
+
+    products (Tensor): q_i . k_j, not scaled. Shape: (batch, heads, receiver, source).
+    queries (Tensor): Shape: (batch, heads, receiver, head_width).
+    allowed (Tensor): True where a source is earlier than its receiver. Shape: (receiver, source) or more.
+    lengths (Tensor): Real tokens per sequence. Shape: (batch,).
+    layer (int): Whose parameters to use.
+    nearness (Optional[Tensor]): Of `Nearness`: the logarithm of a factor on what is squared. Shape: (heads, receiver,
+        source).
+    """
+
+    products: Tensor
+    queries: Tensor
+    allowed: Tensor
+    lengths: Tensor
+    layer: int
+    nearness: Optional[Tensor]
+
+
 class Sparsity(nn.Module):
     """How scores become edge weights; subclasses are the named variants of `GlomoConfig.sparsity`.
 
@@ -33,28 +53,15 @@ class Sparsity(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(
-        self,
-        scores: Tensor,
-        queries: Tensor,
-        allowed: Tensor,
-        lengths: Tensor,
-        layer: int,
-        nearness: Optional[Tensor] = None,
-    ) -> Tensor:
+    def forward(self, scores: Scores) -> Tensor:
         """Edge weights of one layer.
 
-        scores (Tensor): q_i . k_j, not scaled. Shape: (batch, heads, receiver, source).
-        queries (Tensor): Shape: (batch, heads, receiver, head_width).
-        allowed (Tensor): True where a source is earlier than its receiver. Shape: (receiver, source).
-        lengths (Tensor): Real tokens per sequence. Shape: (batch,).
-        layer (int): Which layer's parameters to use.
-        nearness (Optional[Tensor]): Of `Nearness`: the logarithm of a factor on what is squared. Shape: (heads,
-            receiver, source).
         RETURNS (Tensor): Rows sum to 1, or to 0 when nothing is attended. Shape: (batch, heads, receiver, source).
         """
-        threshold = self.threshold(queries, layer)
-        weights: Tensor = NormalizedSquares.apply(scores, threshold, allowed, self.is_rectified, nearness)
+        threshold = self.threshold(scores.queries, scores.layer)
+        weights: Tensor = NormalizedSquares.apply(
+            scores.products, threshold, scores.allowed, self.is_rectified, scores.nearness
+        )
         return weights
 
     def threshold(self, queries: Tensor, layer: int) -> Optional[Tensor]:
@@ -112,21 +119,13 @@ class TopK(Sparsity):
     Unlike the published code, the length is the sequence's own, not the padded one.
     """
 
-    def forward(
-        self,
-        scores: Tensor,
-        queries: Tensor,
-        allowed: Tensor,
-        lengths: Tensor,
-        layer: int,
-        nearness: Optional[Tensor] = None,
-    ) -> Tensor:
-        weighed = scores * allowed if nearness is None else scores * (nearness.exp() * allowed)
-        squares = at_least_float32(weighed).square()
-        n_kept = (lengths.double().sqrt() * self.config.top_k_rate).floor().long().clamp(min=1)  # (batch,)
-        largest = min(int(n_kept.max()), scores.shape[-1])
+    def forward(self, scores: Scores) -> Tensor:
+        factor = scores.allowed if scores.nearness is None else scores.nearness.exp() * scores.allowed
+        squares = at_least_float32(scores.products * factor).square()
+        n_kept = (scores.lengths.double().sqrt() * self.config.top_k_rate).floor().long().clamp(min=1)  # (batch,)
+        largest = min(int(n_kept.max()), squares.shape[-1])
         values, sources = squares.topk(largest, dim=-1)  # (batch, heads, receiver, largest)
-        ranks = torch.arange(largest, device=scores.device)
+        ranks = torch.arange(largest, device=squares.device)
         values = values * (ranks < n_kept[:, None])[:, None, None]  # sequences shorter than the batch keep fewer
         kept = torch.zeros_like(squares).scatter(-1, sources, values)
         return kept / (kept.sum(-1, keepdim=True) + EPSILON)
@@ -139,20 +138,14 @@ class Softmax(Sparsity):
     which the soft-max saturates.
     """
 
-    def forward(
-        self,
-        scores: Tensor,
-        queries: Tensor,
-        allowed: Tensor,
-        lengths: Tensor,
-        layer: int,
-        nearness: Optional[Tensor] = None,
-    ) -> Tensor:
-        scaled = at_least_float32(scores) / math.sqrt(self.config.key_width)
-        if nearness is not None:
-            scaled = scaled + 2.0 * nearness  # as where scores are squared
-        weights = scaled.masked_fill(~allowed, float("-inf")).softmax(-1)
-        return weights.masked_fill(~allowed, 0.0)  # the first row, which may attend to nothing, is not a number before
+    def forward(self, scores: Scores) -> Tensor:
+        scaled = at_least_float32(scores.products) / math.sqrt(self.config.key_width)
+        if scores.nearness is not None:
+            scaled = scaled + 2.0 * scores.nearness  # as where products are squared
+        weights = scaled.masked_fill(~scores.allowed, float("-inf")).softmax(-1)
+        return weights.masked_fill(
+            ~scores.allowed, 0.0
+        )  # the first row, which may attend to nothing, is not a number before
 
 
 SPARSITY_CLASSES: Dict[str, Type[Sparsity]] = {
@@ -295,15 +288,14 @@ class GraphPredictor(nn.Module):
         RETURNS (Tensor): Shape: (batch, learned heads, receiver, source).
         """
         query, key = self.affinity(keys, queries, mask, layer, receivers=receivers)
-        scores = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
+        products = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
         positions = torch.arange(key.shape[2], device=key.device)
         distance = (positions if receivers is None else receivers)[:, None] - positions  # (receiver, source)
-        allowed = distance > 0
         nearness = None if self.nearness is None else self.nearness(distance, layer)
+        lengths = torch.full((len(keys),), key.shape[2], device=key.device) if mask is None else mask.sum(1)
+        graph: Tensor = self.sparsity(Scores(products, query, distance > 0, lengths, layer, nearness))
         if mask is None:
-            lengths = torch.full((len(keys),), key.shape[2], device=key.device)
-            return self.sparsity(scores, query, allowed, lengths, layer, nearness)
-        graph = self.sparsity(scores, query, allowed, mask.sum(1), layer, nearness)
+            return graph
         is_real = mask if receivers is None else mask[:, receivers]
         return graph * is_real[:, None, :, None]
 
