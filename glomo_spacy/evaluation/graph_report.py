@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..models.glomo import GlomoModel
-from ..models.glomo.graph import Scores
 from ..models.glomo.learner import DirectionalLearner
+from ..models.glomo.sparsity import Scores
 
 DISTANCES = (1, 2, 4, 8, 16, 32, 64)  # upper ends of the distance buckets; the last one is open
 EMPTY_BELOW = 0.5  # rows sum to 1 or 0; anything below the middle is empty

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 from glomo_spacy.models.glomo.config import FEATURE_PREDICTORS
-from glomo_spacy.models.glomo.graph import SPARSITY_CLASSES, NormalizedSquares
+from glomo_spacy.models.glomo.sparsity import SPARSITY_CLASSES, NormalizedSquares
 
 SPARSITIES = list(SPARSITY_CLASSES)
 EXTENSIONS: List[Dict[str, Any]] = [

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from glomo_spacy.convert import convert_official_glomo
 from glomo_spacy.models import load_checkpoint
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
-from glomo_spacy.models.glomo.graph import SPARSITY_CLASSES
+from glomo_spacy.models.glomo.sparsity import SPARSITY_CLASSES
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "glomo"
 SPARSITIES = list(SPARSITY_CLASSES)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..masking import lengths_of, reverse
-from .graph import GraphPredictor, Scores, window_graphs
+from .graph import GraphPredictor, window_graphs
+from .sparsity import Scores
 
 CHUNK_TOKENS = 2048  # tokens encoded at once: larger tensors go back to the system after each use, which is slow
 BLOCK_SCORES = 1 << 18  # scores in hand: 1 MB in float32
