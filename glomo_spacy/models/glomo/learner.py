@@ -31,11 +31,11 @@ class DirectionalLearner(nn.Module):
     def __init__(self, config: GlomoConfig) -> None:
         super().__init__()
         self.config = config
-        self.features = FeaturePredictor(config)
-        self.decoder = ContextDecoder(config)
+        features, decoder = FeaturePredictor(config), ContextDecoder(config)
         # Models that differ in their graphs alone begin with the same weights elsewhere, and can be compared.
         with torch.random.fork_rng(devices=[]):
             self.graph = GraphPredictor(config)
+        self.features, self.decoder = features, decoder  # after the graphs, as optimisers of older runs number them
 
     def forward(
         self, embeddings: Tensor, mask: Optional[Tensor], *, positions: Optional[Tensor] = None
