@@ -6,12 +6,14 @@ Variants, alike in everything but the graphs:
     learned          the config's own model
     uniform          every head attends equally to the whole past
     zero             no messages: every row of every graph is empty
-    windows          heads fixed on the last 1, 3, 12 and all tokens
+    windows          eight heads fixed on the last 1, 3, 12 and all tokens, twice
     windows-uniform  the config's own fixed windows, with uniform heads in the place of the learned ones
 
 Each is trained with each seed on equal tokens. With `--equal-time`, `learned` is trained again on as many tokens as it
 manages in the time that a control needs for all of them (they cost the same: the median of their speeds counts). The
-speeds are measured side by side, in processor time, before anything is trained.
+speeds are measured side by side, in processor time, before anything is trained. With `--init-from`, each variant goes
+on from what it has learned before: the checkpoint of that name, `{variant}` replaced; `learned` from that of
+`windows-uniform`, whose words are as good and whose other heads are as its own begin with `flat_start`.
 Runs that are finished are not run again and runs that were interrupted go on. Prints two Markdown tables: the exact
 held-out loss in nats per target, and what each control loses to `learned` on the same seed, since a seed also decides
 which part of the text is read. Means and standard deviations over seeds. All figures go to OUTPUT.
@@ -27,7 +29,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
@@ -40,25 +42,24 @@ VARIANTS = ("learned", "uniform", "zero", "windows", "windows-uniform")
 RUN = Tuple[str, int, int]  # variant, seed, tokens
 
 
-def fixed_windows(variant: str, model: Dict[str, Any]) -> List[int]:
-    """The `fixed_windows` that make a variant out of the config's model."""
+def variant_heads(variant: str, model: Dict[str, Any]) -> Dict[str, Any]:
+    """The heads that make a variant out of the config's model."""
     n_heads, own = model["n_heads"], list(model["fixed_windows"])
-    repeated = ([1, 3, 12, -1] * n_heads)[:n_heads]
     return {
-        "learned": own,
-        "uniform": [-1] * n_heads,
-        "zero": [0] * n_heads,
-        "windows": repeated,
-        "windows-uniform": own + [-1] * (n_heads - len(own)),
+        "learned": {},
+        "uniform": {"fixed_windows": [-1] * n_heads},
+        "zero": {"fixed_windows": [0] * n_heads},
+        "windows": {"fixed_windows": [1, 3, 12, -1] * 2, "n_heads": 8, "head_channels": []},
+        "windows-uniform": {"fixed_windows": own + [-1] * (n_heads - len(own))},
     }[variant]
 
 
 def variant_overrides(variant: str, config: Dict[str, Any]) -> Dict[str, Any]:
-    """What makes a variant out of the config: its windows, and rates and starts of the parameters that it has."""
-    windows = fixed_windows(variant, config["model"])
-    model = GlomoModel(GlomoConfig(**{**config["model"], "vocab_size": 1, "fixed_windows": windows}))
+    """What makes a variant out of the config: its heads, and rates and starts of the parameters that it has."""
+    heads = variant_heads(variant, config["model"])
+    model = GlomoModel(GlomoConfig(**{**config["model"], "vocab_size": 1, **heads}))
     names = [name for name, _ in model.named_parameters()]
-    overrides: Dict[str, Any] = {"model.fixed_windows": windows}
+    overrides: Dict[str, Any] = {f"model.{name}": value for name, value in heads.items()}
     for setting, values in config["pretraining"]["optimizer"].items():
         if setting in ("multipliers", "starts"):
             kept = {pattern: value for pattern, value in values.items() if fnmatch.filter(names, pattern)}
@@ -104,7 +105,7 @@ def _phases(optimizer: torch.optim.Optimizer) -> Dict[float, float]:
     return {begin: end - begin for begin, end in zip(begins, [*begins[1:], 1.0])}
 
 
-def train(run: RUN, *, config_path: Path, corpus: str, output: Path) -> Dict[str, Any]:
+def train(run: RUN, *, config_path: Path, corpus: str, output: Path, init_from: Optional[str] = None) -> Dict[str, Any]:
     """Train one variant in a process of its own, unless that is done, and give its last evaluation."""
     variant, seed, tokens = run
     folder = output / f"{variant}-{tokens}-{seed}"
@@ -116,7 +117,11 @@ def train(run: RUN, *, config_path: Path, corpus: str, output: Path) -> Dict[str
         command += [f"--{name}={json.dumps(value)}" for name, value in overrides.items()]
         command += ["--pretraining.max_tokens", str(tokens), "--pretraining.max_epochs=null"]
         command += ["--pretraining.evaluate_every", "1000000"]  # once, at the end
-        command += ["--resume"] if (folder / "training").exists() else []
+        if (folder / "training").exists():
+            command += ["--resume"]
+        elif init_from is not None:
+            earlier = "windows-uniform" if variant == "learned" else variant
+            command += ["--init-from", init_from.format(variant=earlier)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     result = _evaluations(log)[-1]
     print(f"{variant} seed {seed}: {result['loss']:.4f} after {result['tokens']:,} tokens", flush=True)
@@ -177,6 +182,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--equal-time", action="store_true", help="also train `learned` as long as the controls take")
+    parser.add_argument("--init-from", help="checkpoints to go on from, e.g. 'controls/{variant}-9500000-1/model-best'")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side, one thread each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -193,6 +199,7 @@ def main() -> None:
     runs.sort(key=lambda run: arguments.seeds.index(run[1]))  # one seed after the other: a stopped table has whole rows
     with ThreadPoolExecutor(arguments.workers) as pool:
         settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
+        settings["init_from"] = arguments.init_from
         results = list(pool.map(lambda run: train(run, **settings), runs))
     text = f"{table(results, speeds)}\n\n{differences(results, tokens=arguments.tokens)}"
     (arguments.output / "results.json").write_text(json.dumps({"speeds": speeds, "runs": results}, indent=2))

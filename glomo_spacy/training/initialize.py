@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Errors
-from ..models.checkpoint import Checkpoint, read_checkpoint
+from ..models.checkpoint import WEIGHTS, Checkpoint, read_checkpoint
 from .row_match import RowMatch, match_rows, row_labels
 from .slots import remap_slots
 
@@ -25,6 +25,7 @@ class InitReport:
     new (List[str]): Left as they were: the checkpoint has nothing of that name and shape, or they are excluded.
     dropped (List[str]): In the checkpoint and not used.
     slots (str): What became of the optimiser's memory.
+    origin (Dict[str, Any]): Which checkpoint it was: its name, the SHA-256 of its weights, how it was trained.
     """
 
     copied: List[str] = field(default_factory=list)
@@ -34,6 +35,7 @@ class InitReport:
     new: List[str] = field(default_factory=list)
     dropped: List[str] = field(default_factory=list)
     slots: str = "new"
+    origin: Dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line per kind, for the terminal."""
@@ -81,7 +83,7 @@ def initialize_from(
         raise ValueError(Errors.G203.format(path=directory, found=checkpoint.kind, expected=kind))
     if checkpoint.vocab and vocab and not set(checkpoint.vocab) & set(vocab):
         raise ValueError(Errors.G312.format(path=directory))
-    report, matches = InitReport(), {}
+    report, matches = InitReport(origin=_origin(checkpoint)), {}
     for name, target in model.state_dict().items():
         source = checkpoint.state.get(name)
         if source is None or _is_excluded(name, exclude):
@@ -104,6 +106,12 @@ def initialize_from(
     if optimizer is not None and not _is_excluded("optimizer", exclude):
         report.slots = remap_slots(optimizer, model, Path(directory), copied=report.copied, matches=matches)
     return report
+
+
+def _origin(checkpoint: Checkpoint) -> Dict[str, Any]:
+    meta = checkpoint.meta
+    story = {"name": meta.get("name"), "sha256": meta.get("sha256", {}).get(WEIGHTS), "training": meta.get("training")}
+    return {key: value for key, value in story.items() if value is not None}
 
 
 def _is_excluded(name: str, patterns: Sequence[str]) -> bool:

@@ -113,6 +113,7 @@ class Run:
         self._meter, self._clock = LossMeter(self.fabric), Clock(self.fabric)
         self._learn_rate, self._norm = 0.0, torch.zeros(())  # of the last step
         self.result: Dict[str, Any] = {}
+        self.origin: Dict[str, Any] = {}  # of the first weights, if they came from a checkpoint
         if resume:
             self._load()
         else:
@@ -128,6 +129,7 @@ class Run:
         own: Dict[str, Any] = {"kind": objective.kind, "vocab": objective.vocab, "indexer": objective.indexer}
         report = initialize_from(self.model, directory, **own, exclude=exclude, optimizer=self.optimizer)
         self.average.restart()
+        self.origin = report.origin
         self.log.say(report.summary())
         self.log.record("initialize", 0, source=str(directory), **asdict(report))
 
@@ -252,7 +254,12 @@ class Run:
             return
         objective = self.objective
         meta = describe_run(
-            self.config, objective=objective, progress=self.progress, fabric=self.fabric, measures=measures
+            self.config,
+            objective=objective,
+            progress=self.progress,
+            fabric=self.fabric,
+            measures=measures,
+            origin=self.origin,
         )
         save_checkpoint(folder, self.model, indexer=objective.indexer, vocab=objective.vocab, meta=meta)
 
@@ -278,6 +285,7 @@ class Run:
             "progress": asdict(self.progress),
             "schedule": self.schedule.state_dict(),
             "average": self.average.progress(),
+            "origin": self.origin,
             "config": dict(self.config),
             "result": self.result,
             "ranks": ranks,
@@ -293,6 +301,7 @@ class Run:
         self.progress, self.result = Progress(**values["progress"]), values["result"]
         self.schedule.load_state_dict(values["schedule"])
         self.average.load_progress(values.get("average", {}))
+        self.origin = values.get("origin", {})
         own = values["ranks"][self.fabric.global_rank]
         self.objective.batches.load_state_dict(own["batches"])
         self.objective.load_state_dict(own.get("objective", {}))

@@ -13,7 +13,13 @@ from .objectives import Objective
 
 
 def describe_run(
-    config: Mapping[str, Any], *, objective: Objective, progress: Progress, fabric: Fabric, measures: Mapping[str, Any]
+    config: Mapping[str, Any],
+    *,
+    objective: Objective,
+    progress: Progress,
+    fabric: Fabric,
+    measures: Mapping[str, Any],
+    origin: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """What a checkpoint says about its origin.
 
@@ -22,6 +28,7 @@ def describe_run(
     progress (Progress): Tokens seen, steps, seconds.
     fabric (Fabric): Knows the machine.
     measures (Mapping[str, Any]): Of the evaluation it was written after.
+    origin (Mapping[str, Any]): Of the checkpoint it went on from; empty if there was none.
     RETURNS (Dict[str, Any]): `provenance`, `training`, `metrics`.
     """
     return {
@@ -32,6 +39,7 @@ def describe_run(
             "seed": config["system"]["seed"],
             "precision": config["system"]["precision"],
             "config": {name: config[name] for name in ("corpora", "pretraining")},
+            **({"initialized_from": dict(origin)} if origin else {}),
         },
         "metrics": dict(measures),
     }

@@ -17,6 +17,7 @@ VARIANTS: List[Dict[str, Any]] = [
     {"fixed_windows": (1, 3), "center_queries": True},
     {"fixed_windows": (0, 1, 5, -1)},
     {"fixed_windows": (1,), "learn_nearness": True},
+    {"fixed_windows": (1,), "head_channels": (5, 5, 5, 1)},
     {"sparsity": "softmax", "learn_nearness": True},
 ]
 LENGTHS = (17, 5, 1, 0, 11)

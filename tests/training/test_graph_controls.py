@@ -35,7 +35,6 @@ def test_a_control_has_windows_in_place_of_learned_heads_and_no_settings_of_what
     config = load_config(config_path)
     learned = controls.variant_overrides("learned", config)
     assert learned == {
-        "model.fixed_windows": [1, 3],
         "pretraining.optimizer.multipliers": {"*.graph.*": 0.5, "embedding.*": 2.0},
         "pretraining.optimizer.starts": {"*.graph.*": 0.75},
     }
@@ -44,6 +43,9 @@ def test_a_control_has_windows_in_place_of_learned_heads_and_no_settings_of_what
         "pretraining.optimizer.multipliers": {"embedding.*": 2.0},
         "pretraining.optimizer.starts": {},
     }
+    windows = controls.variant_overrides("windows", config)
+    assert windows["model.fixed_windows"] == [1, 3, 12, -1, 1, 3, 12, -1]
+    assert (windows["model.n_heads"], windows["model.head_channels"]) == (8, [])
     speeds = controls.measure_speeds(config_path, str(corpus), rounds=3)
     assert set(speeds) == set(controls.VARIANTS)
     assert all(speed > 0 for speed in speeds.values())

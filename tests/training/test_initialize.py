@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from glomo_spacy.models import save_checkpoint
+from glomo_spacy.models.checkpoint import read_checkpoint
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
 from glomo_spacy.training.initialize import initialize_from
 from glomo_spacy.training.loop import pretrain
@@ -84,3 +85,19 @@ def test_a_run_can_start_from_another_runs_checkpoint(tiny, tmp_path):
             init_from=tmp_path / "first" / "model-last",
         )
         assert second["loss"] == pytest.approx(first["loss"], abs=0.02)  # only batch statistics have moved
+
+
+def test_a_checkpoint_says_what_it_went_on_from_after_a_resume_too(tiny, tmp_path):
+    pretrain(tiny(pretraining__max_steps=2), output=tmp_path / "first")
+    first = read_checkpoint(tmp_path / "first" / "model-last").meta
+    assert "initialized_from" not in first["training"]
+    settings = {"pretraining__evaluate_every": 2}
+    second = tmp_path / "second"
+    pretrain(tiny(pretraining__max_steps=2, **settings), output=second, init_from=tmp_path / "first" / "model-last")
+    pretrain(tiny(pretraining__max_steps=4, **settings), output=second, resume=True)
+    meta = read_checkpoint(second / "model-last").meta
+    assert meta["training"]["step"] == 4
+    assert meta["training"]["initialized_from"] == {
+        "sha256": first["sha256"]["model.safetensors"],
+        "training": first["training"],
+    }

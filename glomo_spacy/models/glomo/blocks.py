@@ -108,7 +108,7 @@ def _weigh(
     query, key = pair
     parts = []
     if predictor.config.fixed_windows:
-        parts.append(window_graphs(predictor.config, distance, allowed).expand(len(key), -1, -1, -1))
+        parts.append(window_graphs(predictor.config.fixed_windows, distance, allowed).expand(len(key), -1, -1, -1))
     if predictor.config.n_learned_heads:
         products = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
         nearness = None if predictor.nearness is None else predictor.nearness(distance, layer)

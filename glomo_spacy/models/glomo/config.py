@@ -22,7 +22,8 @@ class GlomoConfig:
     """Everything needed to build a `GlomoModel`.
 
     vocab_size (int): Words including the unknown word, whose id is the last. Published: 100,001.
-    width (int): Embedding and feature width d, divisible by `n_heads`. Published: 512.
+    width (int): Embedding and feature width d, divisible by `n_heads` unless `head_channels` says otherwise.
+        Published: 512.
     n_layers (int): Graph layers L per direction. Published: 3.
     n_heads (int): Graphs K per layer, fixed windows included. Published: 8.
     head_width (Optional[int]): Width of a key or query per head. None: width // 2, as published.
@@ -38,10 +39,12 @@ class GlomoConfig:
         positions and divide by the deviation, so that a row depends on who receives and not only on who is attended.
     fixed_windows (Tuple[int, ...]): Extension, empty in the published variant. The first heads of each layer are not
         learned but uniform over the last n tokens: 1 = the previous token, 0 = nothing, -1 = the whole past.
+    head_channels (Tuple[int, ...]): Extension, empty in the published variant: how many of the features' `width`
+        channels each head sends, windows first. Empty: all heads alike.
     learn_nearness (bool): Extension, off in the published variant. Each learned head also learns a factor for each of
         twelve ranges of distance.
-    flat_start (bool): Extension, off in the published variant. Learned heads begin with nearly equal weights for all
-        earlier tokens in place of random ones. For "threshold", "shifted-relu" and "softmax".
+    flat_start (bool): Extension, off in the published variant. Learned heads begin with equal weights for all earlier
+        tokens in place of random ones. For "threshold", "shifted-relu" and "softmax".
     detach_embeddings (bool): Extension, off in the published variant. Graphs are learned from the words' embeddings
         without changing them: those learn by features and predictions alone.
     feature_predictor (str): "gru" (published) or "additive" (`no_gru 1`).
@@ -65,6 +68,7 @@ class GlomoConfig:
     top_k_rate: float = 1.0
     center_queries: bool = False
     fixed_windows: Tuple[int, ...] = field(default=())
+    head_channels: Tuple[int, ...] = field(default=())
     learn_nearness: bool = False
     flat_start: bool = False
     detach_embeddings: bool = False
@@ -76,7 +80,8 @@ class GlomoConfig:
     scale_grad_by_freq: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fixed_windows", tuple(self.fixed_windows))
+        for name in ("fixed_windows", "head_channels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("vocab_size", "width", "n_layers", "n_heads", "kernel_size", "dec_len", "n_decoder_layers"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(
@@ -89,8 +94,15 @@ class GlomoConfig:
         ):
             if getattr(self, name) not in options:
                 raise ValueError(Errors.G100.format(name=name, value=getattr(self, name), options=", ".join(options)))
-        if self.width % self.n_heads:
+        if not self.head_channels and self.width % self.n_heads:
             raise ValueError(Errors.G102.format(width=self.width, n_heads=self.n_heads))
+        if self.head_channels and (
+            len(self.head_channels) != self.n_heads
+            or min(self.head_channels) < 1
+            or sum(self.head_channels) != self.width
+        ):
+            expected = f"{self.n_heads} numbers above 0 (one per head) that add up to the width of {self.width}"
+            raise ValueError(Errors.G101.format(name="head_channels", expected=expected, value=self.head_channels))
         if len(self.fixed_windows) > self.n_heads or any(window < WHOLE_PAST for window in self.fixed_windows):
             expected = f"at most {self.n_heads} windows (one per head), each -1, 0 or a number of tokens"
             raise ValueError(Errors.G101.format(name="fixed_windows", expected=expected, value=self.fixed_windows))
@@ -104,6 +116,11 @@ class GlomoConfig:
     def n_learned_heads(self) -> int:
         """Heads per layer that have keys and queries."""
         return self.n_heads - len(self.fixed_windows)
+
+    @property
+    def channels(self) -> Tuple[int, ...]:
+        """Channels that each head sends."""
+        return self.head_channels or (self.width // self.n_heads,) * self.n_heads
 
     @property
     def key_width(self) -> int:

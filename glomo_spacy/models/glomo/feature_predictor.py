@@ -3,7 +3,8 @@
 Source: Yang et al. 2018, section 3.1 (feature predictor), with the published GRU composition and the additive one.
 """
 
-from typing import Optional
+from itertools import groupby
+from typing import List, NamedTuple, Optional
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,19 @@ from torch import Tensor, nn
 from ..gru import gru_cell
 from ..products import Linear
 from .config import GlomoConfig
+
+
+class HeadGroup(NamedTuple):
+    """Neighbouring heads of one kind that send as much each, so that one product serves them all.
+
+    is_fixed (bool): Windows, not learned.
+    heads (slice): Among the heads of their kind.
+    channels (slice): What they send together.
+    """
+
+    is_fixed: bool
+    heads: slice
+    channels: slice
 
 
 class FeaturePredictor(nn.Module):
@@ -22,6 +36,7 @@ class FeaturePredictor(nn.Module):
     def __init__(self, config: GlomoConfig) -> None:
         super().__init__()
         self.config = config
+        self._groups = _head_groups(config)
         if config.feature_predictor == "gru":
             self.gru_cell = nn.GRUCell(2 * config.width, config.width)
         elif config.use_value:
@@ -39,14 +54,13 @@ class FeaturePredictor(nn.Module):
         receivers (Optional[Tensor]): Positions of the rows. Shape: (receiver,).
         RETURNS (Tensor): f^l. Shape: (batch, receiver, width).
         """
-        sent = self._values(features, layer).unflatten(-1, (self.config.n_heads, -1)).transpose(1, 2)
-        n_fixed = len(fixed)
+        sent = self._values(features, layer)  # (batch, seq, width)
         parts = []
-        if n_fixed:
-            parts.append(fixed @ sent[:, :n_fixed])  # (batch, windows, receiver, width / heads)
-        if n_fixed < self.config.n_heads:
-            parts.append(learned.to(sent.dtype) @ sent[:, n_fixed:])  # (batch, learned heads, receiver, width / heads)
-        message = torch.cat(parts, dim=1).transpose(1, 2).flatten(2)  # (batch, receiver, width)
+        for is_fixed, heads, channels in self._groups:
+            graphs = fixed[heads] if is_fixed else learned[:, heads]  # (..., heads, receiver, source)
+            by_head = sent[..., channels].unflatten(-1, (graphs.shape[-3], -1)).transpose(1, 2)
+            parts.append((graphs.to(sent.dtype) @ by_head).transpose(1, 2).flatten(2))  # (batch, receiver, channels)
+        message = torch.cat(parts, dim=-1)  # (batch, receiver, width)
         own = features if receivers is None else features[:, receivers]  # (batch, receiver, width)
         if self.config.feature_predictor == "additive":
             return own + message
@@ -57,3 +71,15 @@ class FeaturePredictor(nn.Module):
         if self.config.feature_predictor == "additive" and self.config.use_value:
             return self.values[layer](features)
         return features
+
+
+def _head_groups(config: GlomoConfig) -> List[HeadGroup]:
+    n_fixed, groups, channel = len(config.fixed_windows), [], 0
+    kinds = [(head < n_fixed, n_channels) for head, n_channels in enumerate(config.channels)]
+    head = 0
+    for (is_fixed, n_channels), members in groupby(kinds):
+        n_heads, first = len(list(members)), head if is_fixed else head - n_fixed
+        channels = slice(channel, channel + n_heads * n_channels)
+        groups.append(HeadGroup(is_fixed, slice(first, first + n_heads), channels))
+        head, channel = head + n_heads, channels.stop
+    return groups

@@ -4,7 +4,7 @@ Source: Yang et al. 2018, section 3.1, equation 1; its sparsity is in `sparsity.
 earlier tokens; the other direction is the same network on the reversed text.
 """
 
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from .encoders import KeyCNN, MaskedBatchNorm, QueryCNN
 from .sparsity import SPARSITY_CLASSES, Scores
 
 NEARNESS_EDGES = (1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 72, 108)  # each range of distances ends where the next begins
-FLAT_SCALE = 0.1  # for a flat start: of the keys' usual size
 
 
 class Nearness(nn.Module):
@@ -82,6 +81,8 @@ class GraphPredictor(nn.Module):
             empty = embeddings.new_zeros(embeddings.shape[0], 0, embeddings.shape[1], embeddings.shape[1])
             rows = empty if last_receivers is None else empty[:, :, : len(last_receivers)]
             return [empty] * (self.config.n_layers - 1) + [rows]
+        if mask is None and self._is_flat_and_asleep:
+            return self._flat_graphs(embeddings, last_receivers)
         if self.config.detach_embeddings:
             embeddings = embeddings.detach()
         encoded_keys = self.key_cnn(embeddings, mask)  # (batch, seq, width)
@@ -128,37 +129,54 @@ class GraphPredictor(nn.Module):
         return self._split_heads(query), self._split_heads(key)
 
     def _flatten(self) -> None:
-        """Begin with nearly equal weights: small scores, all of them far above a threshold of -1."""
+        """Begin with equal weights: all scores 0, far above a threshold of -1."""
         for keys in self.keys:
-            nn.init.zeros_(keys.get_parameter("bias"))
-            keys.get_parameter("weight").data.mul_(FLAT_SCALE)
+            for parameter in keys.parameters():
+                nn.init.zeros_(parameter)
         self.sparsity.lower_thresholds()
+
+    @property
+    def _is_flat_and_asleep(self) -> bool:
+        """Whether all weights still stand as `_flatten` left them, and none is learning."""
+        if not self.config.flat_start or any(parameter.requires_grad for parameter in self.parameters()):
+            return False
+        zero = [*self.keys.parameters(), *(() if self.nearness is None else self.nearness.parameters())]
+        return not any(bool(parameter.any()) for parameter in zero)
+
+    def _flat_graphs(self, embeddings: Tensor, last_receivers: Optional[Tensor]) -> List[Tensor]:
+        """What scores of 0 come to, without computing them. Shapes: (1, learned heads, receiver, source)."""
+        windows = (WHOLE_PAST,) * self.config.n_learned_heads
+        rows = [None] * (self.config.n_layers - 1) + [last_receivers]
+        return [fixed_graphs(windows, embeddings.shape[1], like=embeddings, receivers=each)[None] for each in rows]
 
     def _split_heads(self, values: Tensor) -> Tensor:
         return values.unflatten(-1, (self.config.n_learned_heads, -1)).transpose(1, 2)
 
 
-def fixed_graphs(config: GlomoConfig, seq: int, *, like: Tensor, receivers: Optional[Tensor] = None) -> Tensor:
+def fixed_graphs(windows: Sequence[int], seq: int, *, like: Tensor, receivers: Optional[Tensor] = None) -> Tensor:
     """The window heads of a layer: each receiver attends equally to its last n tokens.
 
+    windows (Sequence[int]): As `GlomoConfig.fixed_windows`.
+    seq (int): Tokens.
     like (Tensor): Gives device and type.
     receivers (Optional[Tensor]): Only these rows. Shape: (receiver,).
     RETURNS (Tensor): Rows sum to 1, or to 0 where there is no earlier token. Shape: (windows, receiver, source).
     """
     positions = torch.arange(seq, device=like.device)
     distance = (positions if receivers is None else receivers)[:, None] - positions  # (receiver, source)
-    if not config.fixed_windows:
+    if not windows:
         return like.new_zeros(0, *distance.shape)
-    return window_graphs(config, distance, (distance > 0)[None, None])[0].to(like)
+    return window_graphs(windows, distance, (distance > 0)[None, None])[0].to(like)
 
 
-def window_graphs(config: GlomoConfig, distance: Tensor, allowed: Tensor) -> Tensor:
-    """Equal weights for the nearest n allowed sources, for each of `fixed_windows`.
+def window_graphs(windows: Sequence[int], distance: Tensor, allowed: Tensor) -> Tensor:
+    """Equal weights for the nearest n allowed sources, for each of the windows.
 
+    windows (Sequence[int]): As `GlomoConfig.fixed_windows`.
     distance (Tensor): How many tokens earlier a source is. Shape: (receiver, source).
     allowed (Tensor): True where a receiver may attend. Shape: (batch, 1, receiver, source).
     RETURNS (Tensor): Rows sum to 1 or 0. Shape: (batch, windows, receiver, source).
     """
-    near = [allowed if window == WHOLE_PAST else allowed & (distance <= window) for window in config.fixed_windows]
+    near = [allowed if window == WHOLE_PAST else allowed & (distance <= window) for window in windows]
     weights = torch.cat(near, dim=1).float()
     return weights / weights.sum(-1, keepdim=True).clamp(min=1.0)

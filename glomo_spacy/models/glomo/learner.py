@@ -51,7 +51,7 @@ class DirectionalLearner(nn.Module):
         features, layers = embeddings, []
         for layer, learned in enumerate(graphs):
             rows = positions if layer == self.config.n_layers - 1 else None
-            fixed = fixed_graphs(self.config, embeddings.shape[1], like=embeddings, receivers=rows)
+            fixed = fixed_graphs(self.config.fixed_windows, embeddings.shape[1], like=embeddings, receivers=rows)
             features = self.features(features, learned, fixed, layer, receivers=rows)
             layers.append(features)
         return layers

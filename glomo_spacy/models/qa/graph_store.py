@@ -45,7 +45,7 @@ class GraphStore:
         layers = [
             ids.new_zeros(batch, self._config.n_heads, seq, seq, dtype=torch.float32) for _ in range(2 * n_layers)
         ]
-        windows = fixed_graphs(self._config, seq, like=layers[0])  # (windows, seq, seq)
+        windows = fixed_graphs(self._config.fixed_windows, seq, like=layers[0])  # (windows, seq, seq)
         lengths: List[int] = mask.sum(1).tolist()
         for row, length in enumerate(lengths):
             learned = self._learned(ids[row, :length]).to(ids.device)
