@@ -34,6 +34,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import torch
 
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
+from glomo_spacy.models.memory import keep_compiled_products
 from glomo_spacy.training.config import build_choice, load_config
 from glomo_spacy.training.objectives import build_objective
 from glomo_spacy.training.optimizers import OPTIMIZERS, awaken
@@ -69,12 +70,15 @@ def variant_overrides(variant: str, config: Dict[str, Any]) -> Dict[str, Any]:
 
 def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 31) -> Dict[str, float]:
     """Tokens per second of processor time over a whole run, variants interleaved: medians of steps of the phases of the
-    run, which begin where `pretraining.optimizer.starts` says."""
+    run, which begin where `pretraining.optimizer.starts` says. Windows have their full length here: the products of
+    another length would be compiled first, which a run does once for each."""
+    keep_compiled_products()
     steps: Dict[str, Any] = {}
     is_half = False
     for variant in VARIANTS:
-        overrides = variant_overrides(variant, load_config(config_path, overrides={"paths.corpus": corpus}))
-        config = load_config(config_path, overrides={"paths.corpus": corpus, **overrides})
+        overrides: Dict[str, Any] = {"paths.corpus": corpus, "corpora.vary": False}
+        overrides |= variant_overrides(variant, load_config(config_path, overrides=overrides))
+        config = load_config(config_path, overrides=overrides)
         is_half = config["system"]["precision"] == "bf16-mixed"
         objective = build_objective(config, seed=0)
         settings = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=config["pretraining"]["optimizer"])

@@ -19,6 +19,7 @@ PROJECT = ROOT / "projects" / "pretrain_glomo"
 TINY = {
     "text": "text*.txt",
     "config": "../../configs/tiny/pretrain_glomo.cfg",
+    "words_config": "../../configs/tiny/pretrain_glomo.cfg",
     "name": "tiny",
     "max_words": 100,
     "n_process": 1,
@@ -42,6 +43,9 @@ def test_all_trains_a_checkpoint_and_writes_figures_and_a_page(project: Path, ru
     assert done.code == 0, done.output
     model = load_checkpoint(project / "training" / "tiny" / "model-best")
     assert model.config.width == 32
+    words = read_checkpoint(project / "training" / "tiny_words" / "model-best").meta
+    story = read_checkpoint(project / "training" / "tiny" / "model-best").meta["training"]["initialized_from"]
+    assert story["sha256"] == words["sha256"]["model.safetensors"]
     assert json.loads((project / "metrics" / "tiny.json").read_text(encoding="utf8"))["perplexity"] > 1
     assert "cabinet" in (project / "metrics" / "tiny.html").read_text(encoding="utf8")
     done = run_project(project, "package", **TINY)
@@ -51,9 +55,18 @@ def test_all_trains_a_checkpoint_and_writes_figures_and_a_page(project: Path, ru
     assert packaged.meta["name"] == "tiny"
 
 
+def test_the_published_variant_learns_words_and_graphs_at_once(project: Path, run_project: Any) -> None:
+    done = run_project(project, "paper", **{**TINY, "start": ""})
+    assert done.code == 0, done.output
+    assert "initialized_from" not in read_checkpoint(project / "training" / "tiny" / "model-best").meta["training"]
+    assert not (project / "training" / "tiny_words").exists()
+
+
 def test_every_workflow_begins_with_verify() -> None:
     workflows = load_project_config(PROJECT)["workflows"]
-    assert {name: steps[0] for name, steps in workflows.items()} == {"pretrain": "verify", "all": "verify"}
+    assert {name: steps[0] for name, steps in workflows.items()} == dict.fromkeys(
+        ("pretrain", "all", "paper"), "verify"
+    )
 
 
 def test_a_damaged_asset_stops_the_workflow_before_any_work(project: Path, run_project: Any) -> None:
@@ -69,8 +82,9 @@ def test_a_damaged_asset_stops_the_workflow_before_any_work(project: Path, run_p
 @pytest.mark.parametrize("variant", ["sm", "paper"])
 def test_every_variant_has_its_config(variant: str) -> None:
     values = load_project_config(PROJECT, overrides={"vars.variant": variant})
-    train = next(command for command in values["commands"] if command["name"] == "train")
-    assert (PROJECT / train["deps"][0]).is_file()
+    for name in ("words", "train"):
+        command = next(command for command in values["commands"] if command["name"] == name)
+        assert (PROJECT / command["deps"][0]).is_file()
 
 
 def test_readme_is_the_generated_one(tmp_path: Path) -> None:
