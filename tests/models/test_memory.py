@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from typing import Dict
+from typing import Dict, Optional
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_products_are_compiled_once_for_each_shape() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "16384"), ("7", "7")])
-def test_who_sets_the_capacity_keeps_it(before: str | None, after: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_sets_the_capacity_keeps_it(before: Optional[str], after: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, before or "")
     if before is None:
         monkeypatch.delenv(VARIABLE)
