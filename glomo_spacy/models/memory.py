@@ -23,8 +23,8 @@ def keep_freed_memory() -> None:
 def keep_compiled_products() -> None:
     """Let oneDNN keep the code of many more products than the 1,024 of its default, unless its own variable is set.
 
-    It compiles each product for its shapes, of which windows of varying length have more than that: a GLoMo model that
-    learns its graphs trained a third faster with them kept, in half a gigabyte more memory (one run, on a busy machine).
+    It compiles each product for its shapes, of which windows of varying length have more than that. A GLoMo model that
+    learns its graphs trained a third faster with them kept, in half a gigabyte more memory (one run on a busy machine).
     Counts if it is called before the first product of the process.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_PRODUCTS))
