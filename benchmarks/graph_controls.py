@@ -9,11 +9,12 @@ Variants, alike in everything but the graphs:
     windows          eight heads fixed on the last 1, 3, 12 and all tokens, twice
     windows-uniform  the config's own fixed windows, with uniform heads in the place of the learned ones
 
-Each is trained with each seed on equal tokens. With `--equal-time`, `learned` is trained again on as many tokens as it
-manages in the time that a control needs for all of them (they cost the same: the median of their speeds counts). The
-speeds are measured side by side, in processor time, before anything is trained. With `--init-from`, each variant goes
-on from what it has learned before: the checkpoint of that name, `{variant}` replaced; `learned` from that of
-`windows-uniform`, whose words are as good and whose other heads are as its own begin with `flat_start`.
+Each is trained with each seed on equal tokens. With `--equal-time`, `learned` is then trained again, on as many tokens
+as it manages in the time that a control took for all of them: the medians of the runs' own wall times decide, and those
+of the controls, which cost the same, are taken together. Keep the machine's other load even meanwhile. With
+`--init-from`, each variant goes on from what it has learned before: the checkpoint of that name, `{variant}` replaced;
+`learned` from that of `windows-uniform`, whose words are as good and whose other heads are as its own begin with
+`flat_start`.
 Runs that are finished are not run again and runs that were interrupted go on. Prints two Markdown tables: the exact
 held-out loss in nats per target, and what each control loses to `learned` on the same seed, since a seed also decides
 which part of the text is read. Means and standard deviations over seeds. All figures go to OUTPUT.
@@ -25,19 +26,13 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
-
-import torch
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from glomo_spacy.models.glomo import GlomoConfig, GlomoModel
-from glomo_spacy.models.memory import keep_compiled_products
-from glomo_spacy.training.config import build_choice, load_config
-from glomo_spacy.training.objectives import build_objective
-from glomo_spacy.training.optimizers import OPTIMIZERS, awaken
+from glomo_spacy.training.config import load_config
 
 VARIANTS = ("learned", "uniform", "zero", "windows", "windows-uniform")
 RUN = Tuple[str, int, int]  # variant, seed, tokens
@@ -68,47 +63,6 @@ def variant_overrides(variant: str, config: Dict[str, Any]) -> Dict[str, Any]:
     return overrides
 
 
-def measure_speeds(config_path: Path, corpus: str, *, rounds: int = 31) -> Dict[str, float]:
-    """Tokens per second of processor time over a whole run, variants interleaved: medians of steps of the phases of the
-    run, which begin where `pretraining.optimizer.starts` says. Windows have their full length here: the products of
-    another length would be compiled first, which a run does once for each."""
-    keep_compiled_products()
-    steps: Dict[str, Any] = {}
-    is_half = False
-    for variant in VARIANTS:
-        overrides: Dict[str, Any] = {"paths.corpus": corpus, "corpora.vary": False}
-        overrides |= variant_overrides(variant, load_config(config_path, overrides=overrides))
-        config = load_config(config_path, overrides=overrides)
-        is_half = config["system"]["precision"] == "bf16-mixed"
-        objective = build_objective(config, seed=0)
-        settings = build_choice(OPTIMIZERS, name="pretraining.optimizer", values=config["pretraining"]["optimizer"])
-        steps[variant] = (objective, settings.build(objective.model))
-    seconds: Dict[Tuple[str, float], List[float]] = {}
-    for turn, (variant, (objective, optimizer)) in product(range(rounds), steps.items()):
-        for begin in _phases(optimizer):
-            awaken(optimizer, begin, is_shared=False)
-            batch = next(objective.batches)
-            start = time.process_time()
-            with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
-                loss = objective.loss(*batch)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if turn > 1:
-                seconds.setdefault((variant, begin), []).append((time.process_time() - start) / batch[0].numel())
-    medians = {key: statistics.median(values) for key, values in seconds.items()}
-    return {
-        variant: 1 / sum(length * medians[variant, begin] for begin, length in _phases(optimizer).items())
-        for variant, (_, optimizer) in steps.items()
-    }
-
-
-def _phases(optimizer: torch.optim.Optimizer) -> Dict[float, float]:
-    """Length of each part of a run by its begin: a new one begins when parameters begin to learn. Shares of the run."""
-    begins = sorted({0.0, *(group["start"] for group in optimizer.param_groups)})
-    return {begin: end - begin for begin, end in zip(begins, [*begins[1:], 1.0])}
-
-
 def train(run: RUN, *, config_path: Path, corpus: str, output: Path, init_from: Optional[str] = None) -> Dict[str, Any]:
     """Train one variant in a process of its own, unless that is done, and give its last evaluation."""
     variant, seed, tokens = run
@@ -132,9 +86,16 @@ def train(run: RUN, *, config_path: Path, corpus: str, output: Path, init_from: 
     return {"variant": variant, "seed": seed, "tokens": tokens, **result}
 
 
-def table(results: Sequence[Dict[str, Any]], speeds: Dict[str, float]) -> str:
+def tokens_in_equal_time(results: Sequence[Dict[str, Any]]) -> int:
+    """Tokens that `learned` manages in the time that a control took for all of its."""
+    learned = [row for row in results if row["variant"] == "learned"]
+    seconds = statistics.median(row["seconds"] for row in results if row["variant"] != "learned")
+    return int(statistics.median(row["tokens"] * seconds / row["seconds"] for row in learned))
+
+
+def table(results: Sequence[Dict[str, Any]]) -> str:
     """Markdown: one row per variant and budget."""
-    lines = ["| graphs | tokens | held-out loss | by step | seeds | tokens/s |", "|---|---|---|---|---|---|"]
+    lines = ["| graphs | tokens | held-out loss | by step | seeds | seconds |", "|---|---|---|---|---|---|"]
     for variant, tokens in sorted(
         {(row["variant"], row["tokens"]) for row in results}, key=lambda key: (key[1], key[0])
     ):
@@ -143,7 +104,7 @@ def table(results: Sequence[Dict[str, Any]], speeds: Dict[str, float]) -> str:
         deviation = statistics.stdev(losses) if len(losses) > 1 else float("nan")
         by_step = " ".join(f"{statistics.mean(step):.3f}" for step in zip(*(row["step_losses"] for row in rows)))
         line = f"| {variant} | {tokens:,} | {statistics.mean(losses):.4f} ± {deviation:.4f} | {by_step} "
-        lines.append(line + f"| {len(rows)} | {speeds[variant]:,.0f} |")
+        lines.append(line + f"| {len(rows)} | {statistics.median(row['seconds'] for row in rows):,.0f} |")
     return "\n".join(lines)
 
 
@@ -177,7 +138,7 @@ def _is_finished(log: Path, tokens: int) -> bool:
 
 
 def main() -> None:
-    """Measure speeds, train what is missing, print the table."""
+    """Train what is missing, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="pretraining config of the learned variant")
     parser.add_argument("--corpus", required=True, help="directory written by `glomo-spacy prepare`")
@@ -189,24 +150,23 @@ def main() -> None:
     parser.add_argument("--init-from", help="checkpoints to go on from, e.g. 'controls/{variant}-9500000-1/model-best'")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side, one thread each")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    speed_file = arguments.output / "speeds.json"
-    if not speed_file.exists():
-        speed_file.write_text(json.dumps(measure_speeds(arguments.config, arguments.corpus), indent=2))
-    speeds = json.loads(speed_file.read_text())
-    runs = [(variant, seed, arguments.tokens) for seed in arguments.seeds for variant in arguments.variants]
+    settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
+    settings["init_from"] = arguments.init_from
+
+    def results_of(runs: Iterable[RUN]) -> List[Dict[str, Any]]:
+        with ThreadPoolExecutor(arguments.workers) as pool:
+            return list(pool.map(lambda run: train(run, **settings), runs))
+
+    # One seed after the other: a stopped table has whole rows.
+    results = results_of(
+        (variant, seed, arguments.tokens) for seed, variant in product(arguments.seeds, arguments.variants)
+    )
     if arguments.equal_time:
-        control = statistics.median(speeds[variant] for variant in VARIANTS if variant != "learned")
-        fewer = int(arguments.tokens * speeds["learned"] / control)
-        runs += [("learned", seed, fewer) for seed in arguments.seeds]
-    runs.sort(key=lambda run: arguments.seeds.index(run[1]))  # one seed after the other: a stopped table has whole rows
-    with ThreadPoolExecutor(arguments.workers) as pool:
-        settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
-        settings["init_from"] = arguments.init_from
-        results = list(pool.map(lambda run: train(run, **settings), runs))
-    text = f"{table(results, speeds)}\n\n{differences(results, tokens=arguments.tokens)}"
-    (arguments.output / "results.json").write_text(json.dumps({"speeds": speeds, "runs": results}, indent=2))
+        fewer = tokens_in_equal_time(results)
+        results += results_of(("learned", seed, fewer) for seed in arguments.seeds)
+    text = f"{table(results)}\n\n{differences(results, tokens=arguments.tokens)}"
+    (arguments.output / "results.json").write_text(json.dumps(results, indent=2))
     (arguments.output / "results.md").write_text(text + "\n")
     print(text)
 
