@@ -83,7 +83,7 @@ def train(run: RUN, *, config_path: Path, corpus: str, output: Path, init_from: 
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     result = _evaluations(log)[-1]
     print(f"{variant} seed {seed}: {result['loss']:.4f} after {result['tokens']:,} tokens", flush=True)
-    return {"variant": variant, "seed": seed, "tokens": tokens, **result}
+    return {**result, "variant": variant, "seed": seed, "tokens": tokens}
 
 
 def tokens_in_equal_time(results: Sequence[Dict[str, Any]]) -> int:
