@@ -150,6 +150,8 @@ def main() -> None:
     parser.add_argument("--init-from", help="checkpoints to go on from, e.g. 'controls/{variant}-9500000-1/model-best'")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side, one thread each")
     arguments = parser.parse_args()
+    if arguments.equal_time and ("learned" not in arguments.variants or len(set(arguments.variants)) < 2):
+        parser.error("--equal-time needs `learned` and a control among --variants")
     arguments.output.mkdir(parents=True, exist_ok=True)
     settings = {"config_path": arguments.config, "corpus": arguments.corpus, "output": arguments.output}
     settings["init_from"] = arguments.init_from
