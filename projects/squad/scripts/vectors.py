@@ -89,8 +89,16 @@ def write_tokens(path: Path, *, lines: Iterator[Tuple[str, bool]], lang: str, n_
 def train(tokens: Path, output: Path, *, sizes: Dict[str, int], seed: int, n_threads: int) -> None:
     """Skip-gram with five negative samples (Mikolov et al. 2013)."""
     from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
 
-    model = Word2Vec(corpus_file=str(tokens), sg=1, negative=5, seed=seed, workers=n_threads, **sizes)
+    class Progress(CallbackAny2Vec):
+        def on_epoch_end(self, model: Word2Vec) -> None:
+            bar.update()
+
+    with tqdm(total=sizes["epochs"], unit="pass", desc="Train") as bar:
+        model = Word2Vec(
+            corpus_file=str(tokens), sg=1, negative=5, seed=seed, workers=n_threads, callbacks=[Progress()], **sizes
+        )
     model.wv.save_word2vec_format(str(output), binary=False)
 
 
