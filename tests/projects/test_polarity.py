@@ -139,7 +139,7 @@ def test_table_of_a_single_fold_has_no_deviation() -> None:
     assert load_script("table").table_row("elmo", {"elmo": [0.5]}) == ["ELMo + BoW", "1", "50.00", "0.00", "", ""]
 
 
-@pytest.mark.parametrize("config", ["elmo.cfg", "elmo_vectors.cfg"])
+@pytest.mark.parametrize("config", ["elmo.cfg", "elmo_tuned.cfg", "elmo_vectors.cfg"])
 def test_the_rows_differ_in_their_vectors_only(config: str) -> None:
     baseline, other = (read_config(name) for name in ("vectors.cfg", config))
     model = "components", "textcat", "model"
