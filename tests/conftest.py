@@ -40,7 +40,7 @@ def elmo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     config = ElmoConfig(char_width=4, filters=filters, n_highway=1, projection_width=4, cell_width=8)
     model = BiLM(config)
     for parameter in model.parameters():
-        parameter.data.mul_(3.0)
+        parameter.data.mul_(2.0)  # with 3 the states of long texts multiply rounding a hundredfold
     directory = tmp_path_factory.mktemp("elmo") / "tiny"
     save_checkpoint(directory, model, indexer=CharIndexer().config, vocab=None, meta={}, dtype=torch.float16)
     return str(directory)

@@ -167,15 +167,16 @@ def test_a_state_carried_on_gives_what_one_go_gives(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_model_sees_no_future_and_padding_changes_nothing(cell: str) -> None:
+    # Rounding differs by the shape of a product; the states of "rnn-relu" have no bound.
     model, ids = make_model(cell=cell), random_ids()
     mask = torch.arange(SEQ)[None] < torch.tensor([3, SEQ, 5])[:, None]
     with torch.no_grad():
         outputs, state = model(ids, mask=mask)
         for row, length in enumerate([3, SEQ, 5]):
             alone, end = model(ids[row : row + 1, :length])
-            torch.testing.assert_close(outputs[row, :length], alone[0], rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(outputs[row, :length], alone[0], rtol=1e-6, atol=5e-6)
             for part, expected in zip(state, end, strict=True):
-                torch.testing.assert_close(part[:, row], expected[:, 0], rtol=1e-6, atol=1e-6)
+                torch.testing.assert_close(part[:, row], expected[:, 0], rtol=1e-6, atol=5e-6)
 
 
 def test_a_first_state_is_zero_and_has_the_widths_of_the_layers() -> None:

@@ -80,8 +80,9 @@ def test_every_parameter_learns_and_evaluation_draws_no_masks(options: Dict[str,
     sides, owners = (side_of(contexts), side_of(questions)), torch.tensor(OWNERS)
     start, end = model(*sides, owners, is_train=True)
     model.loss(start, end, torch.tensor([2, 4, 0, 0]), torch.tensor([3, 4, 6, 0])).backward()
-    still = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
-    assert still == []
+    still = {name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()}
+    # What is added to the scores of all tokens alike, soft-max takes away: of its gradient only rounding may be left.
+    assert still <= {"output.start_score.bias", "output.end_score.bias"}
     assert torch.equal(answer(model, *sides)[0], answer(model, *sides)[0])
     assert not torch.equal(start, model(*sides, owners, is_train=True)[0])
 
