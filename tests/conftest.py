@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 # Set before torch is imported. Two tests in two processes then share two cores fairly, and sums have one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,13 +36,22 @@ def _seed_everything() -> None:
 @pytest.fixture(scope="session")
 def elmo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A biLM small enough for every test: two layers, width 8, random weights in half precision, far from symmetric."""
+    return save_random_bilm(tmp_path_factory.mktemp("elmo") / "tiny", scale=3.0)
+
+
+@pytest.fixture(scope="session")
+def calm_elmo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with smaller weights: those of `elmo_checkpoint` multiply rounding a hundredfold in long texts."""
+    return save_random_bilm(tmp_path_factory.mktemp("elmo") / "calm", scale=2.0)
+
+
+def save_random_bilm(directory: Path, *, scale: float) -> str:
     torch.manual_seed(0)
     filters = ((1, 4), (2, 4), (3, 8))
     config = ElmoConfig(char_width=4, filters=filters, n_highway=1, projection_width=4, cell_width=8)
     model = BiLM(config)
     for parameter in model.parameters():
-        parameter.data.mul_(2.0)  # with 3 the states of long texts multiply rounding a hundredfold
-    directory = tmp_path_factory.mktemp("elmo") / "tiny"
+        parameter.data.mul_(scale)
     save_checkpoint(directory, model, indexer=CharIndexer().config, vocab=None, meta={}, dtype=torch.float16)
     return str(directory)
 

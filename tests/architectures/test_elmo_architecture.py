@@ -41,6 +41,11 @@ def model(elmo_checkpoint: str) -> Model:
     return build_elmo_v1(pretrained=elmo_checkpoint)
 
 
+@pytest.fixture
+def calm_model(calm_elmo_checkpoint: str) -> Model:
+    return build_elmo_v1(pretrained=calm_elmo_checkpoint)
+
+
 # --- What the rows are ------------------------------------------------------------------------------------------------
 
 
@@ -177,13 +182,13 @@ def test_docs_without_words_have_rows_of_zeros(words: List[str], model: Model) -
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_same_text_has_the_same_rows_in_any_company_order_and_after_any_text(seed: int, model: Model) -> None:
+def test_the_same_text_has_the_same_rows_in_any_company_order_and_after_any_text(seed: int, calm_model: Model) -> None:
     random.seed(seed)
     docs = [random_doc(n_tokens) for n_tokens in random.choices([0, 1, 2, 7, 20, 33, 90, 450], k=12)]
-    fresh = [model.copy().predict([doc])[0] for doc in docs[:3]]
-    alone = [model.predict([doc])[0] for doc in docs]
+    fresh = [calm_model.copy().predict([doc])[0] for doc in docs[:3]]
+    alone = [calm_model.predict([doc])[0] for doc in docs]
     order = random.sample(range(len(docs)), len(docs))
-    for index, rows in zip(order, model.predict([docs[index] for index in order]), strict=True):
+    for index, rows in zip(order, calm_model.predict([docs[index] for index in order]), strict=True):
         np.testing.assert_allclose(rows, alone[index], atol=1e-5)
     for rows, expected in zip(alone, fresh):
         np.testing.assert_allclose(rows, expected, atol=1e-5)
@@ -198,7 +203,7 @@ def test_the_same_batch_gives_the_same_bits(model: Model) -> None:
 
 
 def test_a_batch_is_one_call_of_the_network_unless_it_is_very_large(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+    calm_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: List[int] = []
     compute = BiLM.layer_tensors
@@ -209,11 +214,11 @@ def test_a_batch_is_one_call_of_the_network_unless_it_is_very_large(
 
     monkeypatch.setattr(BiLM, "layer_tensors", counted)
     docs = [random_doc(n_tokens) for n_tokens in (3, 40, 450, 1, 60)]
-    expected = model.predict(docs)
+    expected = calm_model.predict(docs)
     assert held == [3 + 40 + 4 * 200 + 1 + 60]
     held.clear()
     monkeypatch.setattr(networks, "MAX_HELD", 100)
-    for rows, whole in zip(model.predict(docs), expected, strict=True):
+    for rows, whole in zip(calm_model.predict(docs), expected, strict=True):
         np.testing.assert_allclose(rows, whole, atol=1e-5)
     assert held == [200, 200, 200, 200, 100, 4]
 
