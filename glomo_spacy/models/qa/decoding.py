@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 Span = Tuple[int, int, float]  # first token, last token (inclusive), score
 
-_GRAIN = 1e-4  # nats: what differs by less is a tie, lest rounding in another batch choose another answer
+TIE = 1e-4  # nats: what differs by less is a tie, lest rounding in another batch choose another answer
 
 
 @torch.no_grad()
@@ -30,7 +30,7 @@ def best_spans(
     starts, ends = (_log_probabilities(logits, mask) for logits in (start_logits, end_logits))
     following = F.pad(ends, (0, max_answer - 1), value=-torch.inf).unfold(1, max_answer, 1)
     scores = (starts[:, :, None] + following).flatten(1)  # (questions, seq * max_answer)
-    ranks = (scores / _GRAIN).round()
+    ranks = (scores / TIE).round()
     spans: List[List[Span]] = [[] for _ in range(len(scores))]
     for _ in range(min(k, scores.shape[1])):
         places = ranks.argmax(dim=1, keepdim=True)  # the first of equals, unlike topk

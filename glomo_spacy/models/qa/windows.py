@@ -4,12 +4,13 @@ Source: windows with a stride after Devlin et al. 2019, section 4.2. Their score
 probability is over the tokens of all windows together, so that one window gives what `best_spans` gives.
 """
 
+from math import log
 from typing import Dict, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from .decoding import Span, best_spans
+from .decoding import TIE, Span, best_spans
 
 
 @torch.no_grad()
@@ -38,6 +39,7 @@ def best_spans_of_windows(
         mask = torch.ones(1, len(starts), dtype=torch.bool, device=starts.device)
         for first, last, score in best_spans(starts[None], ends[None], mask, max_answer=max_answer, k=k)[0]:
             place = (begin + first, begin + last)
-            best[place] = max(best.get(place, 0.0), score * share)
-    ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+            if score * share > 0.0:
+                best[place] = max(best.get(place, 0.0), score * share)
+    ranked = sorted(best.items(), key=lambda item: (-round(log(item[1]) / TIE), item[0]))
     return [(first, last, score) for (first, last), score in ranked[:k]]
