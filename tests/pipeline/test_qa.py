@@ -67,7 +67,8 @@ def test_answers_are_spans_with_scores_best_first(nlp: Language) -> None:
     scores = [span._.answer_score for span in doc.spans["answers"]]
     assert len(scores) == 3
     ranks = [round(math.log(score) / TIE) for score in scores]  # what differs by less is a tie
-    assert ranks == sorted(ranks, reverse=True) and 0.0 < min(scores) <= max(scores) < 1.0
+    assert ranks == sorted(ranks, reverse=True)
+    assert 0.0 < min(scores) <= max(scores) < 1.0
     assert doc.spans["answers"].attrs["scores"] == scores
 
 
