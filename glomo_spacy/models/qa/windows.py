@@ -4,7 +4,7 @@ Source: windows with a stride after Devlin et al. 2019, section 4.2. Their score
 probability is over the tokens of all windows together, so that one window gives what `best_spans` gives.
 """
 
-from math import log
+from math import exp
 from typing import Dict, List, Sequence, Tuple
 
 import torch
@@ -41,5 +41,15 @@ def best_spans_of_windows(
             place = (begin + first, begin + last)
             if score * share > 0.0:
                 best[place] = max(best.get(place, 0.0), score * share)
-    ranked = sorted(best.items(), key=lambda item: (-round(log(item[1]) / TIE), item[0]))
-    return [(first, last, score) for (first, last), score in ranked[:k]]
+    return _in_order(best, k)
+
+
+def _in_order(scores: Dict[Tuple[int, int], float], k: int) -> List[Span]:
+    """The `k` best, by the rule of `best_spans`: of those within `TIE` of the best, the earliest and shortest."""
+    left = dict(sorted(scores.items()))
+    spans: List[Span] = []
+    while left and len(spans) < k:
+        as_good = max(left.values()) * exp(-TIE)
+        place = next(place for place, score in left.items() if score >= as_good)
+        spans.append((*place, min([left.pop(place), *(score for _, _, score in spans[-1:])])))
+    return spans

@@ -9,6 +9,7 @@ from reference.reader import best_span
 from torch import Tensor
 
 from glomo_spacy.models.qa import best_spans
+from glomo_spacy.models.qa.decoding import TIE
 
 
 def places(spans: List[Tuple[int, int, float]]) -> List[Tuple[int, int]]:
@@ -42,7 +43,8 @@ def test_scores_are_probabilities_and_fall() -> None:
         shares = [torch.softmax(logits[question, :n].double(), 0) for logits in (start, end)]
         assert sorted(places(spans)) == [(i, j) for i in range(n) for j in range(i, n)]
         assert [score for *_, score in spans] == sorted((score for *_, score in spans), reverse=True)
-        np.testing.assert_allclose([s for *_, s in spans], [shares[0][i] * shares[1][j] for i, j, _ in spans])
+        expected = [shares[0][i] * shares[1][j] for i, j, _ in spans]
+        np.testing.assert_allclose([s for *_, s in spans], expected, rtol=TIE)
 
 
 def test_masked_tokens_neither_start_nor_end_an_answer() -> None:
@@ -57,6 +59,24 @@ def test_equal_spans_come_earliest_and_shortest_first_in_any_batch() -> None:
     together = best_spans(logits, logits, mask, max_answer=2, k=3)
     assert together == [best_spans(logits[:1], logits[:1], mask[:1], max_answer=2, k=3)[0]] * 3
     assert places(together[0]) == [(0, 0), (0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("offset", np.linspace(0.0, TIE, 7))
+def test_rounding_does_not_decide_between_equal_answers(offset: float) -> None:
+    """Wherever their common score lies, two answers that only rounding tells apart keep their order."""
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    ends = torch.zeros(1, 3)
+    for rounding in (-2e-6, 0.0, 2e-6):
+        starts = torch.tensor([[offset, offset + rounding, -5.0]])
+        spans = best_spans(starts, ends, mask, max_answer=1, k=3)[0]
+        assert places(spans) == [(0, 0), (1, 1), (2, 2)]
+        assert spans[0][2] >= spans[1][2] > spans[2][2]
+
+
+def test_a_better_answer_beats_an_earlier_one_beyond_a_tie() -> None:
+    starts = torch.tensor([[0.0, 2 * TIE, TIE / 2]])
+    spans = best_spans(starts, torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool), max_answer=1, k=3)[0]
+    assert places(spans) == [(1, 1), (0, 0), (2, 2)]
 
 
 def test_no_questions_have_no_answers() -> None:

@@ -34,3 +34,12 @@ def test_an_answer_in_two_windows_is_there_once_with_its_higher_score():
     assert found[0][:2] == (4, 4)
     assert found[0][2] == pytest.approx(first_share**2, rel=1e-4)
     assert found[1][:2] != (4, 4)
+
+
+@pytest.mark.parametrize("rounding", [-2e-6, 0.0, 2e-6])
+def test_equal_answers_of_two_windows_come_earliest_first(rounding: float):
+    first, second = torch.full((4,), -20.0), torch.full((4,), -20.0)
+    first[2], second[2] = 1.0, 1.0 + rounding
+    found = best_spans_of_windows([second, first], [second, first], [4, 0], k=2)
+    assert [span[:2] for span in found] == [(2, 2), (6, 6)]
+    assert found[0][2] >= found[1][2]
