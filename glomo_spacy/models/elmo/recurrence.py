@@ -112,7 +112,7 @@ def _raw_gates(
     for chunk in _chunks(sizes, max(CHUNK_GATES // max(prepared.from_hidden.n_out, 1), 1)):
         ahead = prepared.from_input(inputs[: sum(chunk)].to(settings.dtype))  # (tokens, 4 * cell)
         for (rows,) in steps(chunk, ahead):
-            yield at_least_float32(rows).add_(prepared.from_hidden(hidden[: len(rows)].to(settings.dtype)))
+            yield prepared.from_hidden.add_to(at_least_float32(rows), hidden[: len(rows)].to(settings.dtype))
         inputs = inputs[sum(chunk) :]
 
 

@@ -9,7 +9,6 @@ import torch
 from reference.elmo_torch import Direction
 from torch import Tensor
 
-from glomo_spacy.models import prepacked
 from glomo_spacy.models.elmo import ElmoConfig, LSTMStack, State, recurrence, set_precision
 
 WIDTH, CELL, BATCH, SEQ = 6, 10, 4, 7
@@ -45,18 +44,7 @@ def run_plain(plain: Direction, inputs: Tensor, lengths: List[int]) -> List[Tens
     return [layer[back] for layer in plain(inputs[order], torch.tensor(lengths)[order])]
 
 
-@pytest.fixture(params=[True, False], ids=["oneDNN", "F.linear"])
-def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every product through the private operators, or through what stands in for them."""
-    if request.param and not (prepacked._is_available(torch.float32) and prepacked._has_int8()):
-        pytest.skip("this build of torch lacks the operators")
-    monkeypatch.setattr(prepacked, "_WORTH_IT", 0)
-    if not request.param:
-        monkeypatch.setattr(prepacked, "_is_available", lambda dtype: False)
-        monkeypatch.setattr(prepacked, "_has_int8", lambda: False)
-
-
-@pytest.mark.usefixtures("_library")
+@pytest.mark.usefixtures("product_library")
 @pytest.mark.parametrize("has_gradient", [True, False])
 @pytest.mark.parametrize("lengths", [LENGTHS, [SEQ] * BATCH])
 def test_layers_are_those_of_the_plain_equations(lengths: List[int], has_gradient: bool) -> None:
@@ -70,7 +58,7 @@ def test_layers_are_those_of_the_plain_equations(lengths: List[int], has_gradien
         assert not layer[~mask].any()
 
 
-@pytest.mark.usefixtures("_library")
+@pytest.mark.usefixtures("product_library")
 @pytest.mark.parametrize("lengths", [LENGTHS, [SEQ] * BATCH])
 def test_gradients_are_those_of_plain_autograd(lengths: List[int]) -> None:
     stack, plain = make_case()
@@ -159,7 +147,7 @@ def test_cutting_the_text_into_chunks_changes_nothing(monkeypatch: pytest.Monkey
     torch.testing.assert_close(tuple(end), tuple(expected_end), rtol=0, atol=1e-6)
 
 
-@pytest.mark.usefixtures("_library")
+@pytest.mark.usefixtures("product_library")
 @pytest.mark.parametrize("precision, error", [("bfloat16", 0.02), ("int8", 0.04)])
 @torch.no_grad()
 def test_other_precisions_are_near_float32(precision: str, error: float) -> None:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from glomo_spacy.models import prepacked
 from glomo_spacy.models.mogrifier import CellSettings, MogrifierLSTM, recurrence
 
 WIDTH, CELL, SIZES = 3, 4, [3, 3, 2, 1]
@@ -73,17 +72,6 @@ def gradients(layer: MogrifierLSTM, given: Given, *, is_plain: bool = False) -> 
     return torch.autograd.grad(total, (*given[:3], *layer.parameters()), allow_unused=True)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=[True, False], ids=["oneDNN", "F.linear"])
-def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every product through the private operators, or through what stands in for them."""
-    if request.param and not (prepacked._is_available(torch.float32) and prepacked._has_int8()):
-        pytest.skip("this build of torch lacks the operators")
-    monkeypatch.setattr(prepacked, "_WORTH_IT", 0)
-    if not request.param:
-        monkeypatch.setattr(prepacked, "_is_available", lambda dtype: False)
-        monkeypatch.setattr(prepacked, "_has_int8", lambda: False)
-
-
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
@@ -123,7 +111,7 @@ def test_the_options_reach_the_limits() -> None:
     assert 0.05 < float((cell[:-1].abs() == 0.5).float().mean()) < 0.95
 
 
-@pytest.mark.usefixtures("_library")
+@pytest.mark.usefixtures("product_library")
 @pytest.mark.parametrize("options", [{}, {"rank": 2}, {"rounds": 0}, ALL], ids=name_of)
 def test_float32_is_near_the_plain_cell_with_either_library(options: Dict[str, Any]) -> None:
     layer = make_layer(**options)
@@ -209,7 +197,7 @@ def test_intermediate_results_are_freed_with_the_outputs(options: Dict[str, Any]
         gc.enable()
 
 
-@pytest.mark.usefixtures("_library")
+@pytest.mark.usefixtures("product_library")
 @pytest.mark.parametrize("precision, error", [("bfloat16", 0.02), ("int8", 0.04)])
 @pytest.mark.parametrize(
     "options", [{}, {"rank": 8}, {"rounds": 0}, {"proj_width": 64, "layer_norm": True}], ids=name_of
