@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 import spacy
@@ -86,16 +86,16 @@ def test_a_changed_sample_stops_the_workflow(project: Path) -> None:
 
 
 def test_the_rows_differ_in_their_features_only() -> None:
-    baseline = spacy.util.load_config(PROJECT / "configs" / "baseline.cfg", interpolate=True)
-    graphs = spacy.util.load_config(ROOT / "configs" / "tiny" / "features.cfg", interpolate=True)
-    context = spacy.util.load_config(PROJECT / "configs" / "context.cfg", interpolate=True)
-    own: Any = baseline["components"]["tok2vec"]["model"]
-    transfer, beside = (config["components"]["tok2vec"]["model"] for config in (graphs, context))
-    assert transfer["tok2vec"] == beside["tok2vecs"]["spelling"] == own
-    widths = [config["components"]["tagger"]["model"]["tok2vec"]["width"] for config in (graphs, context)]
-    assert widths == [3 * own["width"], own["width"] + beside["tok2vecs"]["context"]["width"]]
+    tiny = ROOT / "configs" / "tiny" / "features.cfg"
+    paths = (*(PROJECT / "configs" / f"{row}.cfg" for row in ("baseline", "elmo", "mogrifier")), tiny)
+    configs: List[Any] = [spacy.util.load_config(path, interpolate=True) for path in paths]
+    own, elmo, mogrifier, graphs = (config["components"]["tok2vec"]["model"] for config in configs)
+    assert elmo["tok2vecs"]["spelling"] == mogrifier["tok2vecs"]["spelling"] == graphs["tok2vec"] == own
+    contexts = elmo["tok2vecs"]["context"]["width"], mogrifier["tok2vecs"]["context"]["tok2vec"]["width"]
+    widths = [config["components"]["tagger"]["model"]["tok2vec"]["width"] for config in configs[1:]]
+    assert widths == [own["width"] + contexts[0], own["width"] + contexts[1], 3 * own["width"]]
     for section in ("nlp", "corpora", "training", "system"):
-        assert graphs[section] == context[section] == baseline[section]
+        assert all(config[section] == configs[0][section] for config in configs)
 
 
 def test_every_workflow_begins_with_verify() -> None:
