@@ -120,6 +120,8 @@ class GraphPredictor(nn.Module):
         RETURNS (Tuple[Tensor, Tensor]): (batch, learned heads, receiver, head_width) and (batch, learned heads, source,
             head_width).
         """
+        if receivers is not None and not self.config.center_queries:  # a centre is that of every token's query
+            queries, receivers = queries[:, receivers], None
         query = self.queries[layer](queries)  # (batch, seq, heads * head_width)
         if self.config.center_queries:
             query = self.centers[layer](query, mask)
