@@ -2,7 +2,8 @@
 
 On a CPU oneDNN keeps the weights in blocks of its own; torch reaches that through operators that `torch.compile` uses,
 private ones, which are tried once. Where they are missing or the product is small, `F.linear` computes the same. On
-Intel's processors MKL is faster in float32, if it finds the weights transposed: three times with one row of values.
+Intel's processors MKL is faster in float32 if it finds the weights transposed, three times with one row of values, but
+half as fast where weights come from memory at each call.
 """
 
 from functools import cache
@@ -20,6 +21,7 @@ _ZERO = 128  # what stands for 0 in a byte
 # that byte does what three slower operators would.
 _ROUNDER = 1.5 * 2**23
 _WORTH_IT = 1 << 14  # weights below which laying them out costs more than it gains
+_STAY_IN_CACHE = 1 << 19  # weights, 2 MB in float32, that a core keeps beside what it works on
 _INT8_ARGUMENTS: Tuple[Any, ...] = (None, 1.0, 0, torch.float32, "none", [], "")  # no bias, float32 out, nothing after
 
 
@@ -118,7 +120,7 @@ def prepack(weight: Tensor, bias: Optional[Tensor] = None, *, rows: int, is_int8
         return _Int8Product(weight, bias, rows)
     if weight.device.type != "cpu" or weight.numel() < _WORTH_IT:
         return Product(weight, bias)
-    if weight.dtype == torch.float32 and mkl_is_at_home():
+    if weight.dtype == torch.float32 and weight.numel() <= _STAY_IN_CACHE and mkl_is_at_home():
         return _MklProduct(weight, bias)
     if not _is_available(weight.dtype):
         return Product(weight, bias)
