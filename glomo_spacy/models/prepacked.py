@@ -46,21 +46,15 @@ class Product:
 
 
 class _MklProduct(Product):
-    """The same with weights as MKL reads them best."""
+    """The same with weights that lie transposed in memory, as MKL reads them best."""
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor]) -> None:
-        super().__init__(weight, bias)
-        self._transposed = weight.t().contiguous()  # (n_in, n_out)
-
-    def __call__(self, values: Tensor) -> Tensor:
-        if self.bias is None:
-            return torch.mm(values, self._transposed)
-        return torch.addmm(self.bias, values, self._transposed)
+        super().__init__(weight.t().contiguous().t(), bias)
 
     def add_to(self, total: Tensor, values: Tensor) -> Tensor:
         if self.bias is not None:
             total.add_(self.bias)
-        return total.addmm_(values, self._transposed)
+        return total.addmm_(values, self.weight.t())
 
 
 class _OneDnnProduct(Product):

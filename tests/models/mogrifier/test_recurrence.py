@@ -113,7 +113,7 @@ def test_the_options_reach_the_limits() -> None:
 
 @pytest.mark.usefixtures("product_library")
 @pytest.mark.parametrize("options", [{}, {"rank": 2}, {"rounds": 0}, ALL], ids=name_of)
-def test_float32_is_near_the_plain_cell_with_either_library(options: Dict[str, Any]) -> None:
+def test_float32_is_near_the_plain_cell_with_every_library(options: Dict[str, Any]) -> None:
     layer = make_layer(**options)
     given = make_case(layer)
     expected = call(layer, given, is_plain=True)
