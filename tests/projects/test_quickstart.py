@@ -10,6 +10,7 @@ from typing import Any, List
 import pytest
 import spacy
 import torch
+from spacy import util
 from weasel.cli.document import project_document
 from weasel.util import load_project_config
 
@@ -27,6 +28,7 @@ TINY = {
     "language_model": "mogrifier",
     "pretrain_steps": 4,
     "train_steps": 2,
+    "n_process": 1,
 }
 
 
@@ -72,6 +74,53 @@ def test_all_ends_with_a_table_of_five_rows(project: Path, run_project: Any) -> 
     for row in ("graphs", "elmo", "mogrifier"):
         reloaded = spacy.load(project / "training" / row / "1" / "model-last")
         assert all(token.tag_ for token in reloaded("The dog sees a cat."))
+
+
+@pytest.fixture
+def begun(project: Path, run_project: Any) -> Path:
+    """The project after its sentences have been converted."""
+    done = run_project(project, "convert", **TINY)
+    assert done.code == 0, done.output
+    return project
+
+
+def run_train(project: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "scripts/train.py", "configs/baseline.cfg", "training/baseline", *options]
+    paths = ["--paths.train", "corpus/train.spacy", "--paths.dev", "corpus/dev.spacy", "--training.max_steps", "3"]
+    return subprocess.run([*command, *paths], cwd=project, capture_output=True, text=True)
+
+
+def test_seeds_side_by_side_give_what_spacy_train_gives(begun: Path) -> None:
+    """The third seed is the second of its process."""
+    done = run_train(begun, "--seeds", "1,2,3", "--n-process", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Saved pipeline") == 3
+    config = util.load_config(begun / "configs" / "baseline.cfg")
+    for seed in (1, 3):
+        paths = {part: str(begun / "corpus" / f"{part}.spacy") for part in ("train", "dev")}
+        config.update({"paths": {**config["paths"], **paths}, "system": {**config["system"], "seed": seed}})
+        config["training"]["max_steps"] = 3
+        config.to_disk(begun / f"seed{seed}.cfg")
+        command = [sys.executable, "-m", "spacy", "train", f"seed{seed}.cfg", "--output", f"alone/{seed}"]
+        subprocess.run(command, cwd=begun, check=True, capture_output=True)
+        ours, stock = (begun / folder / str(seed) / "model-last" for folder in ("training/baseline", "alone"))
+        for name in ("tok2vec/model", "tagger/model", "vocab/strings.json"):
+            assert (ours / name).read_bytes() == (stock / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("n_process", ["1", "2"])
+def test_a_failure_in_any_process_is_shown_and_stops_the_workflow(begun: Path, n_process: str) -> None:
+    done = run_train(begun, "--n-process", n_process, "--training.optimizer.@optimizers", "Adamant.v1")
+    assert done.returncode != 0
+    assert "Adamant.v1" in done.stdout + done.stderr
+    assert not list(begun.glob("training/*/*/model-last"))
+
+
+def test_seeds_that_are_no_numbers_are_refused(project: Path) -> None:
+    done = run_train(project, "--seeds", "1,two")
+    assert done.returncode == 2
+    assert "'1,two'" in done.stderr
+    assert not (project / "training").exists()
 
 
 def test_a_changed_sample_stops_the_workflow(project: Path) -> None:
