@@ -149,7 +149,7 @@ class Errors(metaclass=_WithCodes):
     G127 = (
         "Cached.v1 goes around one frozen model of Elmo.v1, MogrifierLM.v1, GlomoGraph.v1, WordVectors.v1 or UniformGraph.v1, "
         "but got {found!r}. Put it inside, around each frozen part, and leave outside what learns or listens: "
-        'ScalarMix.v1 over Cached.v1 over Elmo.v1 with layers = "all", for example.'
+        "Concat.v1 over Cached.v1 over Elmo.v1, for example."
     )
     G128 = 'state = "carry" makes each result depend on earlier texts, so that none can be kept. Set state = "zero", or leave Cached.v1 out.'
     G130 = "The vocabulary has no word vectors. Make a table with `spacy init vectors` and name it under [initialize] vectors."

@@ -26,13 +26,13 @@ def build_cached_v1(
     """The same model, which keeps its results: a text that comes again, as in each epoch, is not computed again.
 
     A result is found by the words of a Doc, its whitespace and its sentence boundaries, together with the weights and
-    settings of the model, so that it is never stale. It comes back bit for bit, before dropout, which is drawn anew.
-    Of a frozen biLM of width 256 with all its layers a token takes 3 KB; of `glomo_en_sm` a text of n words takes
-    128 n² bytes.
+    settings of the frozen network, so that it is never stale. It comes back bit for bit, before dropout, which is drawn
+    anew. Of a biLM of width 256 and three layers a token takes 3 KB; of `glomo_en_sm` a text of n words takes 128 n²
+    bytes.
 
-    tok2vec (Model): One frozen model: `Elmo.v1` with layers = "all", `MogrifierLM.v1`, or `GlomoGraph.v1` as the graph
-        of `GraphTransfer.v1`. For a learned mixture put `ScalarMix.v1` around: the layers are kept, the mixture learns.
-        `WordVectors.v1` and `UniformGraph.v1` stay as they are: nothing is saved by keeping what is looked up.
+    tok2vec (Model): One frozen model: `Elmo.v1`, `MogrifierLM.v1`, or `GlomoGraph.v1` as the graph of
+        `GraphTransfer.v1`. Of `Elmo.v1` the layers are kept, and their mixture learns as ever. `WordVectors.v1` and
+        `UniformGraph.v1` stay as they are: nothing is saved by keeping what is looked up.
     max_mb (int): Room in memory, in units of 2**20 bytes. What is there when it is full stays there. 0: none.
     path (Optional[str]): A folder to keep results in as well, for later runs and other processes: seeds, sizes and
         tasks over the same texts share it. Each result is a safetensors file; a damaged one is made again.
@@ -63,9 +63,5 @@ def _check_frozen(name: str, network: Union[ElmoNetwork, MogrifierNetwork]) -> N
     settings = network.settings
     if settings.trainable:
         raise ValueError(Errors.G126.format(name=name, setting="trainable = true", remedy="trainable = false"))
-    if isinstance(settings, ElmoSettings):
-        if settings.layers == "mixed":
-            setting, remedy = 'layers = "mixed"', 'layers = "all" and put ScalarMix.v1 around Cached.v1'
-            raise ValueError(Errors.G126.format(name=name, setting=setting, remedy=remedy))
-        if settings.state == "carry":
-            raise ValueError(Errors.G128)
+    if isinstance(settings, ElmoSettings) and settings.state == "carry":
+        raise ValueError(Errors.G128)

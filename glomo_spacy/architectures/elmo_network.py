@@ -132,6 +132,21 @@ class ElmoNetwork(FeatureNetwork):
                 rows.index_copy_(0, positions, self._combined(layers))
         return rows
 
+    def states(self, docs: Sequence[Doc]) -> Tensor:
+        """All layers side by side, as they enter the mixture. Shape: (tokens, layers * width of a layer)."""
+        states = self._zeros(sum(map(len, docs)), self.n_layers * self.network.width)
+        with torch.no_grad():
+            for positions, layers in self._windows(docs, is_train=False):
+                states.index_copy_(0, positions, _side_by_side(self._entering(layers)))
+        return states
+
+    def rows_of(self, states: Tensor) -> Tensor:
+        """Their mixture, or what they are."""
+        if self.settings.layers == "all":
+            return states
+        mixed: Tensor = self.mix(states.unflatten(1, (self.n_layers, -1)).transpose(0, 1))[0]
+        return mixed
+
     def rows_and_layers(self, docs: Sequence[Doc]) -> Tuple[Tensor, Tensor]:
         """Rows, and every layer beside them, without gradient.
 
@@ -175,13 +190,23 @@ class ElmoNetwork(FeatureNetwork):
 
     def _combined(self, layers: Sequence[Tensor]) -> Tensor:
         """Mixed, or side by side. Shape: (seen, width)."""
+        entering = self._entering(layers)
         if self.settings.layers == "all":
-            return torch.cat(list(layers), dim=1).transpose(0, 1).flatten(1)
-        if self.settings.layer_norm:
+            return _side_by_side(entering)
+        mixed: Tensor = self.mix(entering)[0]
+        return mixed
+
+    def _entering(self, layers: Sequence[Tensor]) -> Tensor:
+        """Those of all windows as they enter the mixture. Shape: (layers, seen, width of a layer)."""
+        if self.settings.layer_norm and self.settings.layers == "mixed":
             # Over each window alone: over the batch, as published, a row would depend on its batch mates.
             layers = [normalized(window) for window in layers]
-        mixed: Tensor = self.mix(torch.cat(list(layers), dim=1))[0]
-        return mixed
+        return torch.cat(list(layers), dim=1)
+
+
+def _side_by_side(layers: Tensor) -> Tensor:
+    """Shape: (layers, tokens, width) -> (tokens, layers * width)."""
+    return layers.transpose(0, 1).flatten(1)
 
 
 def _taken_apart(checkpoint: Checkpoint) -> Tuple[Checkpoint, Dict[str, Tensor]]:

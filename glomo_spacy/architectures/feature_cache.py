@@ -76,12 +76,12 @@ class FeatureCache:
         """
         return is_train or not (self.is_restored and self.settings.in_training_only)
 
-    def rows(self, network: PretrainedNetwork, docs: Sequence[Doc], compute: ComputeRows) -> Tensor:
-        """Rows of Docs, Doc after Doc, of which only unknown ones are computed.
+    def states(self, network: PretrainedNetwork, docs: Sequence[Doc], compute: ComputeRows) -> Tensor:
+        """What a network makes of Docs, Doc after Doc, of which only unknown ones are computed.
 
         network (PretrainedNetwork): That computes them.
         docs (Sequence[Doc]): Any lengths.
-        compute (ComputeRows): Gives the rows of some Docs. Shape: (tokens, width).
+        compute (ComputeRows): Gives those of some Docs, a row for each token. Shape: (tokens, width).
         RETURNS (Tensor): Without gradient. Shape: (tokens, width).
         RAISES: ValueError G162 if sentences are required and missing, known text or not.
         """
@@ -131,9 +131,10 @@ class FeatureCache:
 
         def digest() -> str:
             about = repr((type(network).__name__, *settings[1:])).encode("utf8")
-            return blake2b(network.to_bytes(), digest_size=16, salt=blake2b(about, digest_size=16).digest()).hexdigest()
+            salt = blake2b(about, digest_size=16).digest()
+            return blake2b(network.network_to_bytes(), digest_size=16, salt=salt).hexdigest()
 
-        return self._source.get(network, settings, digest)
+        return self._source.get(network.network, settings, digest)
 
 
 class CacheShim(Shim):

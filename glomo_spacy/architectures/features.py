@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, cast
 
+import torch
 from spacy.tokens import Doc
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
@@ -36,6 +37,20 @@ class FeatureNetwork(PretrainedNetwork):
         RAISES: ValueError G120 without weights.
         """
         raise NotImplementedError
+
+    def states(self, docs: Sequence[Doc]) -> Tensor:
+        """What rows are made of that no training changes as long as the network is frozen. Shape: (tokens, any).
+
+        RAISES: As `rows`.
+        """
+        return self.rows(docs, is_train=False)
+
+    def rows_of(self, states: Tensor) -> Tensor:
+        """Rows, with the graph of what is learned beside the network. Shape: (tokens, width).
+
+        states (Tensor): From `states`. Shape: (tokens, any).
+        """
+        return states
 
     def penalty(self) -> Optional[Tensor]:
         """What training minimises beside the task's loss; None for nothing."""
@@ -152,7 +167,9 @@ def _forward(model: FeatureModel, docs: List[Doc], is_train: bool) -> Tuple[DocR
     if cache is None:
         rows = network.rows(docs, is_train=is_train)  # (tokens, width)
     else:
-        rows = cache.rows(network, docs, partial(network.rows, is_train=False))
+        states = cache.states(network, docs, network.states)
+        with torch.set_grad_enabled(is_train):
+            rows = network.rows_of(states)
     if is_train:
         rows = F.dropout(rows, model.attrs["dropout_rate"])
 

@@ -95,13 +95,18 @@ class PretrainedNetwork(nn.Module):
 
     def to_bytes(self) -> bytes:
         """Everything as one safetensors block, weights in the types they came in; empty if there are none."""
-        if self._network is None:
-            return b""
-        state = {name: _as_stored(tensor, self._dtypes.get(name)) for name, tensor in self.weights().items()}
-        return checkpoint_to_bytes(replace(self._checkpoint, state=state))
+        return b"" if self._network is None else self._with(self.weights())
+
+    def network_to_bytes(self) -> bytes:
+        """The same without what a subclass adds to the network. RAISES: ValueError G120 without weights."""
+        return self._with(self.network.state_dict())
 
     def __reduce__(self) -> Tuple[Callable[..., "PretrainedNetwork"], Tuple[type, Any, bytes, str]]:
         return _rebuild, (type(self), self.given, self.to_bytes(), self.problem)
+
+    def _with(self, weights: Dict[str, Tensor]) -> bytes:
+        state = {name: _as_stored(tensor, self._dtypes.get(name)) for name, tensor in weights.items()}
+        return checkpoint_to_bytes(replace(self._checkpoint, state=state))
 
     def _require(self) -> None:
         if self._network is None:

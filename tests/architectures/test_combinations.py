@@ -43,7 +43,7 @@ GRAPHS: Dict[str, Dict[str, Any]] = {
 GRAPHS["Cached GlomoGraph"] = {"@architectures": "glomo_spacy.Cached.v1", "tok2vec": GRAPHS["GlomoGraph"]}
 WRAPPERS = ("Concat", "ScalarMix", "GraphTransfer", "Cached")
 
-CACHEABLE = ("WordVectors", "Elmo, all layers", "MogrifierLM")  # leaves that do not learn
+CACHEABLE = ("WordVectors", "Elmo", "Elmo, all layers", "MogrifierLM")  # leaves whose network does not learn
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*W113.*")
 
@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether `Cached` stands around anything but a leaf that does not learn."""
+        """Whether `Cached` stands around anything but a leaf whose network does not learn."""
         wrappers, leaf = self.names[:-1], self.names[-1]
         inside = wrappers[wrappers.index("Cached") :] if "Cached" in wrappers else []
         return bool(inside) and (leaf not in CACHEABLE or {*inside} != {"Cached"})

@@ -140,7 +140,7 @@ def test_the_rows_differ_in_their_features_only() -> None:
     configs: List[Any] = [spacy.util.load_config(path, interpolate=True) for path in paths]
     own, elmo, mogrifier, graphs = (config["components"]["tok2vec"]["model"] for config in configs)
     assert elmo["tok2vecs"]["spelling"] == mogrifier["tok2vecs"]["spelling"] == graphs["tok2vec"] == own
-    contexts = elmo["tok2vecs"]["context"]["width"], mogrifier["tok2vecs"]["context"]["tok2vec"]["width"]
+    contexts = elmo["tok2vecs"]["context"]["tok2vec"]["width"], mogrifier["tok2vecs"]["context"]["tok2vec"]["width"]
     widths = [config["components"]["tagger"]["model"]["tok2vec"]["width"] for config in configs[1:]]
     assert widths == [own["width"] + contexts[0], own["width"] + contexts[1], 3 * own["width"]]
     for section in ("nlp", "corpora", "training", "system"):
