@@ -9,7 +9,6 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import Errors
-from ..models.memory import keep_compiled_products
 from .config import System
 
 __all__ = ["Fabric", "fabric_version", "launch_fabric", "to_device"]
@@ -40,7 +39,6 @@ def launch_fabric(system: System) -> Fabric:
     if system.precision not in PRECISIONS:
         options = ", ".join(PRECISIONS)
         raise ValueError(Errors.G100.format(name="system.precision", value=system.precision, options=options))
-    keep_compiled_products()
     if system.threads is not None:
         torch.set_num_threads(system.threads)
     accelerator, devices = _device(system.device)

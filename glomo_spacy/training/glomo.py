@@ -16,6 +16,7 @@ from ..errors import Errors, Warnings
 from ..evaluation.graph_heads import head_statistics
 from ..evaluation.perplexity import held_out_loss
 from ..models.glomo import GlomoConfig, GlomoModel, Negatives
+from ..models.memory import keep_compiled_products
 from .config import build_section
 from .objectives import Batch, Batches, Objective
 
@@ -82,6 +83,8 @@ class GlomoObjective(Objective):
     model: GlomoModel
 
     def __init__(self, config: Mapping[str, Any], *, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        if config.get("system", {}).get("precision") == "bf16-mixed":
+            keep_compiled_products()  # its windows come in some hundred lengths, again and again
         pretraining = config["pretraining"]
         self.settings = build_section(
             GlomoSettings, name="pretraining.objective", values=pretraining["objective"], extra=("name",)

@@ -1,5 +1,7 @@
 """The GLoMo objective: positions, negatives, evaluation and the care for heads."""
 
+import os
+
 import pytest
 import torch
 
@@ -16,6 +18,18 @@ def test_positions_are_drawn_anew_per_batch_and_direction_inside_the_window(tiny
         assert (int(left.min()), int(left.max())) == (0, limit - 1)  # the ends are included, no more
         assert left.shape == right.shape == (200,)
         assert not torch.equal(left, right)
+
+
+def test_compiled_products_are_kept_where_shapes_come_again_and_compiling_takes_time(tiny, tiny_elmo, monkeypatch):
+    """Elsewhere they would only fill the memory."""
+    variable = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(variable, "")
+    monkeypatch.delenv(variable)
+    build_objective(tiny(), seed=1)
+    pretrain(tiny_elmo(system__precision="bf16-mixed", pretraining__max_steps=1))
+    assert variable not in os.environ
+    build_objective(tiny(system__precision="bf16-mixed"), seed=1)
+    assert int(os.environ[variable]) > 1024
 
 
 def test_every_position_can_be_asked_for(tiny):
