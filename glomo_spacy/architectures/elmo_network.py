@@ -129,7 +129,7 @@ class ElmoNetwork(FeatureNetwork):
         rows = self._zeros(sum(map(len, docs)), self.width)
         with torch.set_grad_enabled(is_train):
             for positions, layers in self._windows(docs, is_train=is_train):
-                rows.index_copy_(0, positions, self._combined(layers))
+                rows.index_copy_(0, positions, self._combined(self._entering(layers)))
         return rows
 
     def states(self, docs: Sequence[Doc]) -> Tensor:
@@ -142,10 +142,7 @@ class ElmoNetwork(FeatureNetwork):
 
     def rows_of(self, states: Tensor) -> Tensor:
         """Their mixture, or what they are."""
-        if self.settings.layers == "all":
-            return states
-        mixed: Tensor = self.mix(states.unflatten(1, (self.n_layers, -1)).transpose(0, 1))[0]
-        return mixed
+        return self._combined(states.unflatten(1, (self.n_layers, -1)).transpose(0, 1))
 
     def rows_and_layers(self, docs: Sequence[Doc]) -> Tuple[Tensor, Tensor]:
         """Rows, and every layer beside them, without gradient.
@@ -157,7 +154,7 @@ class ElmoNetwork(FeatureNetwork):
         rows, held = self._zeros(n_tokens, self.width), self._zeros(self.n_layers, n_tokens, self.network.width)
         with torch.no_grad():
             for positions, layers in self._windows(docs, is_train=False):
-                rows.index_copy_(0, positions, self._combined(layers))
+                rows.index_copy_(0, positions, self._combined(self._entering(layers)))
                 held.index_copy_(1, positions, torch.cat(layers, dim=1))
         return rows, held
 
@@ -188,9 +185,8 @@ class ElmoNetwork(FeatureNetwork):
             kept = [layers[:, part].to(self.device) for layers, part in zip(every, counting)]
             yield torch.from_numpy(np.concatenate(positions)).to(self.device), kept
 
-    def _combined(self, layers: Sequence[Tensor]) -> Tensor:
-        """Mixed, or side by side. Shape: (seen, width)."""
-        entering = self._entering(layers)
+    def _combined(self, entering: Tensor) -> Tensor:
+        """Mixed, or side by side. Shape: (layers, seen, width of a layer) -> (seen, width)."""
         if self.settings.layers == "all":
             return _side_by_side(entering)
         mixed: Tensor = self.mix(entering)[0]
