@@ -322,6 +322,9 @@ class Errors(metaclass=_WithCodes):
     G316 = "{path} was trained with other words than those of {corpus}. Prepare the text with --vocab {path}/vocab.txt."
     G317 = "{path} is a GLoMo model, which is measured on one directory written by prepare, but got: {text}."
     G318 = "There are no words to predict in: {text}."
+    G319 = (
+        "Another run writes to {output}. Wait until it ends, stop it (Ctrl-C saves it), or choose another paths.output."
+    )
     G330 = (
         "{path} has {n_words} words, ends of sentences included, but corpora.batch_size asks for {n_columns} columns. Prepare "
         "more text, or lower it."

@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Optional, TextIO
 
+from filelock import FileLock, Timeout
+
 from ..errors import Errors
 from ..files import atomic_write
 
-LOG = "log.jsonl"
+LOG, LOCK = "log.jsonl", "log.jsonl.lock"
 _ROW = "{tokens:>8} {epoch:>6} {rate:>9} {train:>7} {held_out:>8} {shown:>10} {speed:>8} {left:>8} {note}"
 _HEADER = {
     "tokens": "tokens", "epoch": "epoch", "rate": "rate", "train": "train", "held_out": "held-out",
@@ -20,12 +22,14 @@ _REDRAW_SECONDS = 0.2
 class RunLog:
     """All outputs of one run; silent on every process but the first.
 
+    While a log is open, no other process can open one in the same directory; a process that dies, however, lets go.
+
     output (Path): The run's directory; `log.jsonl` and `tensorboard/` stand in it.
     stream (Optional[TextIO]): Where rows and progress go; None: nowhere.
     tensorboard (bool): Also write TensorBoard event files.
     is_writer (bool): Whether this process writes at all.
     resumed_step (int): Later rows of an earlier run are taken out of the log, since they will be made again.
-    RAISES: ImportError G302 if TensorBoard is asked for and missing.
+    RAISES: ImportError G302 if TensorBoard is asked for and missing; RuntimeError G319 if another run writes there.
     """
 
     def __init__(
@@ -41,10 +45,17 @@ class RunLog:
         self._is_terminal = self._stream is not None and self._stream.isatty()
         self._next_draw = 0.0
         self._has_header = False
-        self._board = _summary_writer(output / "tensorboard", resumed_step) if tensorboard and is_writer else None
         self._file: Optional[TextIO] = None
+        self._board: Any = None
+        self._lock = FileLock(output / LOCK, blocking=False)
         if is_writer:
             output.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise RuntimeError(Errors.G319.format(output=output)) from error
+            if tensorboard:
+                self._board = _summary_writer(output / "tensorboard", resumed_step)
             _keep_rows(output / LOG, until=resumed_step)
             self._file = (output / LOG).open("a", encoding="utf8")
 
@@ -114,6 +125,7 @@ class RunLog:
             self._file.close()
         if self._board is not None:
             self._board.close()
+        self._lock.release()
 
 
 def _keep_rows(path: Path, *, until: int) -> None:

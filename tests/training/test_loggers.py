@@ -33,9 +33,9 @@ def test_an_evaluation_is_one_line_under_one_header(tmp_path):
 
 
 def test_the_progress_line_is_drawn_on_a_terminal_only(tmp_path):
-    plain, terminal = RunLog(tmp_path, stream=io.StringIO(), tensorboard=False), Terminal()
+    plain, terminal = RunLog(tmp_path / "plain", stream=io.StringIO(), tensorboard=False), Terminal()
     assert not plain.is_drawing
-    log = RunLog(tmp_path, stream=terminal, tensorboard=False)
+    log = RunLog(tmp_path / "terminal", stream=terminal, tensorboard=False)
     assert log.is_drawing
     log.progress(used=0.5, tokens=2_000, speed=500.0, seconds_left=4.0)
     assert not log.is_drawing  # not twice within a fifth of a second
@@ -99,3 +99,15 @@ def test_numbers_go_to_tensorboard(tmp_path, monkeypatch):
     log.record("evaluation", 4, loss=5.0, heads=["left 1.0"])
     log.close()
     assert (board.scalars, board.is_open) == ([("evaluation/loss", 5.0, 4)], False)
+
+
+def test_one_directory_is_written_by_one_run(tmp_path):
+    log = RunLog(tmp_path, stream=None, tensorboard=False)
+    log.record("train", 1)
+    with pytest.raises(RuntimeError, match=r"\[G319\] Another run writes to .*Wait until it ends"):
+        RunLog(tmp_path, stream=None, tensorboard=False)
+    RunLog(tmp_path, stream=None, tensorboard=False, is_writer=False).close()  # another process of the same run
+    log.record("train", 2)
+    log.close()
+    RunLog(tmp_path, stream=None, tensorboard=False, resumed_step=2).close()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2

@@ -87,7 +87,7 @@ def test_training_never_unpickles(tiny, monkeypatch, tmp_path):
     pretrain(tiny(pretraining__max_steps=3))
     pretrain(tiny(), resume=True)
     assert {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()} == {
-        ".cfg", ".json", ".jsonl", ".safetensors", ".txt",
+        ".cfg", ".json", ".jsonl", ".lock", ".safetensors", ".txt",
     }  # fmt: skip
 
 
