@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 
 import pytest
 import spacy
+import torch
 from weasel.cli.document import project_document
 from weasel.util import load_project_config
 
@@ -132,6 +133,39 @@ def test_elmo_from_disk_is_elmo_computed(project: Path, run_project: Any) -> Non
         assert done.code == 0, done.output
     one, other = (read(project / "metrics" / name / "elmo" / "figures.json") for name in ("tiny", "stored"))
     assert one["curve"] == other["curve"]
+
+
+def test_graph_use_answers_as_the_reader_does_and_then_with_other_graphs(project: Path, run_project: Any) -> None:
+    for workflow in ("squad-glove-graphs", "graph-use"):
+        done = run_project(project, workflow, **TINY)
+        assert done.code == 0, done.output
+    metrics = project / "metrics" / "tiny" / "glove-graphs"
+    use, figures = read(metrics / "graph_use.json"), read(metrics / "figures.json")
+    assert list(use) == [
+        "as trained", "learned heads look evenly", "without learned heads", "without fixed windows", "without graphs",
+    ]  # fmt: skip
+    assert use["as trained"]["f1"] == figures["f1"]
+    assert len({row["loss"] for row in use.values()}) == len(use)
+    assert 0 < use["as trained"]["learned_share"] < 1
+    assert "learned heads have" in done.output
+
+
+def test_graph_use_refuses_a_reader_without_graphs(project: Path, run_project: Any) -> None:
+    for workflow, code in (("squad-glove", 0), ("graph-use", 1)):
+        done = run_project(project, workflow, **{**TINY, "pipeline_variant": "glove"})
+        assert done.code == code, done.output
+    assert "was trained without learned graphs" in done.output
+
+
+def test_even_graphs_look_at_all_other_tokens_of_one_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "scripts"))
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    left, right = load_script("graph_use").even_graphs(mask)
+    third = [[0, 0, 0], [1, 0, 0], [0.5, 0.5, 0]]
+    assert left[0, 0].tolist() == third
+    assert right[0, 0].tolist() == [row[::-1] for row in third[::-1]]
+    assert left[1, 0].tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert right[1, 0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
 
 
 # spaCy leaves a file of vectors without header open.

@@ -7,7 +7,7 @@ Writes predictions.json, which anyone's official script scores the same, and fig
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import torch
 import typer
@@ -18,7 +18,8 @@ from glomo_spacy.evaluation.squad_scorer import score
 from glomo_spacy.files import atomic_write
 from glomo_spacy.indexers import WordIndexer
 from glomo_spacy.models.checkpoint import build_model, read_checkpoint
-from glomo_spacy.models.qa.sources import load_sources
+from glomo_spacy.models.qa import ReaderModel
+from glomo_spacy.models.qa.sources import GraphSource, load_sources
 from glomo_spacy.training.reader_evaluation import Reading, predict
 from glomo_spacy.training.reader_inputs import ReaderInputs
 
@@ -34,10 +35,16 @@ def main(
 ) -> None:
     """Answer, score, and keep both."""
     device = "cpu" if gpu_id < 0 else f"cuda:{gpu_id}"
-    questions = SquadCorpus(corpus)
-    predictions, meta = answer_all(training / "model-best", questions, split, batch_tokens=batch_tokens, device=device)
+    questions, reader = SquadCorpus(corpus), TrainedReader(training / "model-best")
+    predictions = predict(
+        reader.model.to(device),
+        reader.inputs(questions).to(torch.device(device)),
+        questions.split(split),
+        reading=reader.reading(batch_tokens),
+        device=device,
+    )
     measures = score(questions.split(split).gold, predictions)
-    figures = {"variant": training.name, "size": size, **measures, **describe(meta, training / "log.jsonl")}
+    figures = {"variant": training.name, "size": size, **measures, **describe(reader.meta, training / "log.jsonl")}
     output.mkdir(parents=True, exist_ok=True)
     for name, content in (("predictions", predictions), ("figures", figures)):
         with atomic_write(output / f"{name}.json", text=True) as file:
@@ -46,23 +53,33 @@ def main(
     print(f"✔ {output}: {scores}, {measures['total']:,} questions")
 
 
-def answer_all(
-    checkpoint: Path, corpus: SquadCorpus, split: str, *, batch_tokens: int, device: str
-) -> Tuple[Dict[str, str], Dict[str, Any]]:
-    """The best answer to each question by its id, and the checkpoint's meta."""
-    stored = read_checkpoint(checkpoint)
-    model = build_model(stored, source=str(checkpoint)).eval()
-    config, settings = model.config, stored.meta["training"]["config"]["corpora"]
-    graphs, elmo = load_sources(config)
-    layers: Any = elmo
-    if elmo is not None and settings["elmo_store"]:
-        layers = StoredLayers(settings["elmo_store"], weights=elmo.sha256, source=str(config.elmo_source))
-    indexer = WordIndexer.from_config(stored.indexer, stored.vocab) if config.n_words and stored.vocab else None
-    inputs = ReaderInputs(corpus.types, config, indexer=indexer, graphs=graphs, elmo=layers)
-    reading = Reading(settings["max_context"], settings["stride"], batch_tokens)
-    target = torch.device(device)
-    predictions = predict(model.to(target), inputs.to(target), corpus.split(split), reading=reading, device=device)
-    return predictions, stored.meta
+class TrainedReader:
+    """A reader as a run left it, and the frozen models it reads with.
+
+    checkpoint (Path): The run's `model-best`.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        stored = read_checkpoint(checkpoint)
+        self.meta = stored.meta
+        self.model: ReaderModel = build_model(stored, source=str(checkpoint)).eval()
+        self.graphs, self.elmo = load_sources(self.model.config)
+        has_words = self.model.config.n_words and stored.vocab
+        self._indexer = WordIndexer.from_config(stored.indexer, stored.vocab or []) if has_words else None
+        self._settings: Dict[str, Any] = stored.meta["training"]["config"]["corpora"]
+
+    def inputs(self, corpus: SquadCorpus, *, graphs: Optional[GraphSource] = None) -> ReaderInputs:
+        """What the reader is given of this corpus; `graphs` stands in for its own."""
+        layers: Any = self.elmo
+        if self.elmo is not None and self._settings["elmo_store"]:
+            source = str(self.model.config.elmo_source)
+            layers = StoredLayers(self._settings["elmo_store"], weights=self.elmo.sha256, source=source)
+        graphs = graphs or self.graphs
+        return ReaderInputs(corpus.types, self.model.config, indexer=self._indexer, graphs=graphs, elmo=layers)
+
+    def reading(self, batch_tokens: int) -> Reading:
+        """Windows as in training."""
+        return Reading(self._settings["max_context"], self._settings["stride"], batch_tokens)
 
 
 def describe(meta: Dict[str, Any], log: Path) -> Dict[str, Any]:
