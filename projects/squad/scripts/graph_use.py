@@ -69,7 +69,7 @@ def main(
     message.table(rows, header=HEADER, divider=True, aligns=("l", "r", "r", "r"))
     as_trained = figures["as trained"]
     share = f"learned heads have {as_trained['learned_share']:.1%} of the mixtures"
-    message.good(f"{output}: {as_trained['n_questions']:,} questions; {share}")
+    print(f"✔ {output}: {as_trained['n_questions']:,} questions; {share}")
 
 
 class ChangedGraphs(GraphSource):
