@@ -61,13 +61,14 @@ def main(
             max_questions=max_questions,
             device=device,
         )
-        figures[name]["learned_share"] = sum(shares.take()[n_fixed(graphs) :])
+    # The features choose the mixtures, so that they are the same each time.
+    as_trained = figures["as trained"]
+    as_trained["learned_share"] = sum(shares.means()[n_fixed(reader.graphs) :])
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(output, text=True) as file:
         file.write(json.dumps(figures, indent=2) + "\n")
     rows = [[name, *(f"{row[key]:.2f}" for key in ("exact_match", "f1", "loss"))] for name, row in figures.items()]
     message.table(rows, header=HEADER, divider=True, aligns=("l", "r", "r", "r"))
-    as_trained = figures["as trained"]
     share = f"learned heads have {as_trained['learned_share']:.1%} of the mixtures"
     print(f"✔ {output}: {as_trained['n_questions']:,} questions; {share}")
 
@@ -121,7 +122,7 @@ def n_fixed(source: GraphSource) -> int:
 
 
 class HeadShares:
-    """How much of a reader's mixtures each head has, over all tokens of all texts it has read.
+    """How much of a reader's mixtures each head has, over the tokens it has read; not those whose features are all 0.
 
     transfer (GraphTransfer): The reader's.
     """
@@ -131,18 +132,16 @@ class HeadShares:
         transfer.mixture.register_forward_hook(self._add)
 
     def _add(self, mixture: nn.Module, given: Tuple[Tensor, ...], weights: Tensor) -> None:
-        """given: features, 0 at padding. weights: See `candidates.mix_graphs`."""
+        """given: features, 0 at padding, and of words without a vector. weights: See `candidates.mix_graphs`."""
         if weights.dim() > len(mixture.shape):  # one for each position
             weights = weights[given[0].abs().sum(-1) > 0]  # (tokens, directions, mixes, candidates, heads)
         by_head = weights.sum(-2).flatten(0, -2)  # (mixtures, heads)
         self._sum += by_head.sum(0).double().cpu()
         self._n_mixtures += len(by_head)
 
-    def take(self) -> List[float]:
-        """The shares so far, which sum to 1; counting begins anew."""
+    def means(self) -> List[float]:
+        """The shares so far, which sum to 1."""
         shares: List[float] = (self._sum / max(self._n_mixtures, 1)).tolist()
-        self._sum.zero_()
-        self._n_mixtures = 0
         return shares
 
 
