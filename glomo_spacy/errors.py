@@ -340,6 +340,7 @@ class Errors(metaclass=_WithCodes):
     G357 = "{path} is no whole folder of a biLM's layers: {reason}. Make it with: glomo-spacy extract CORPUS {path} --format safetensors"
     G358 = "[model] must not set {name}: the prepared corpus decides it, or the frozen model that is named there."
     G359 = "{path} has no table of word vectors to keep --words of: it is of kind {found!r}. Leave --words out, or give a reader with word vectors."
+    G360 = "None of the {n_texts:,} trees is of this text of {n_tokens} tokens. Parse the corpus again, with the same corpora.max_context and corpora.stride."
 
     # --- G9xx: files -------------------------------------------------------------------------------------------------
     G900 = "{path} could not be written: {reason}. What stood there before is unchanged. Free some space and run again."

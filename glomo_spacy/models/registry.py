@@ -11,6 +11,7 @@ from ..errors import Errors
 # kind: (module, model class, config class)
 KINDS: Dict[str, Tuple[str, str, str]] = {
     "glomo": ("glomo_spacy.models.glomo", "GlomoModel", "GlomoConfig"),
+    "trees": ("glomo_spacy.models.glomo.trees", "TreeGraphs", "TreeConfig"),
     "elmo": ("glomo_spacy.models.elmo", "BiLM", "ElmoConfig"),
     "mogrifier": ("glomo_spacy.models.mogrifier", "LanguageModel", "MogrifierConfig"),
     "reader": ("glomo_spacy.models.qa", "ReaderModel", "ReaderConfig"),

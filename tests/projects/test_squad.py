@@ -9,10 +9,13 @@ from typing import Any, Dict, List
 import pytest
 import spacy
 import torch
+from spacy.tokens import Doc
+from spacy.training import Example
 from weasel.cli.document import project_document
 from weasel.util import load_project_config
 
 from glomo_spacy.models import read_checkpoint
+from glomo_spacy.models.qa.sources import GraphSource
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "projects" / "squad"
@@ -166,6 +169,46 @@ def test_even_graphs_look_at_all_other_tokens_of_one_side(monkeypatch: pytest.Mo
     assert right[0, 0].tolist() == [row[::-1] for row in third[::-1]]
     assert left[1, 0].tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
     assert right[1, 0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def write_pipeline(path: Path, *components: str) -> Path:
+    """A pipeline whose components know nothing yet."""
+    nlp = spacy.blank("en")
+    for name in components:
+        nlp.add_pipe(name)
+    words = {"heads": [1, 1, 1], "deps": ["nsubj", "ROOT", "punct"], "tags": ["NN", "VB", "."]}
+    examples = [Example.from_dict(nlp.make_doc("She reads ."), words)]
+    nlp.initialize(lambda: examples)
+    nlp.to_disk(path)
+    return path
+
+
+def test_a_reader_along_trees_reads_those_of_the_parser(project: Path, run_project: Any) -> None:
+    parser = write_pipeline(project / "parser", "parser")
+    done = run_project(project, "trees", **TINY, parser=parser)
+    assert done.code == 0, done.output
+    rows = {row["variant"]: row["runs"] for row in read(project / "metrics" / "table.json")}
+    assert rows["trees"][0]["total"] == 4
+    assert "word vectors + trees of a parser" in done.output
+    reader = read_checkpoint(project / "training" / "tiny" / "trees" / "model-best").model
+    assert (reader["graph_layers"], reader["graph_heads"]) == (2, 5)
+    source = GraphSource.load(str(project / reader["graph_source"]))
+    words = ["Who", "built", "the", "bridge", "?"]
+    nlp = spacy.load(parser)
+    doc = nlp(Doc(nlp.vocab, words=words))
+    ids = torch.from_numpy(source.indexer.ids(words))[None]
+    to_head = sum(graphs[0, -1] for graphs in source.graphs(ids, torch.ones_like(ids, dtype=torch.bool))[::2])
+    assert [row.nonzero().flatten().tolist() for row in to_head] == [
+        [] if token.head == token else [token.head.i] for token in doc
+    ]
+
+
+def test_trees_need_a_parser(project: Path, run_project: Any) -> None:
+    without = write_pipeline(project / "tagger", "tagger")
+    for parser, message in (("", "Name a spaCy pipeline with a dependency parser"), (without, "it has tagger.")):
+        done = run_project(project, "trees", **{**TINY, "vectors_name": "unparsed"}, parser=parser)
+        assert done.code == 1
+        assert message in done.output
 
 
 # spaCy leaves a file of vectors without header open.

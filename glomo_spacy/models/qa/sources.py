@@ -6,7 +6,7 @@ in evaluation mode, take no gradient, and compute in float32 whatever the reader
 """
 
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from ...indexers import WordIndexer
 from ..checkpoint import WEIGHTS, build_model, read_checkpoint
 from ..elmo import BiLM
 from ..glomo import GlomoModel
+from ..glomo.trees import TreeGraphs
 from ..packaged import find_weights
 from .config import ReaderConfig
 
@@ -42,16 +43,16 @@ class Frozen(nn.Module):
 
 
 class GraphSource(Frozen):
-    """Relational graphs of texts, from a GLoMo model.
+    """Relational graphs of texts, from a GLoMo model, or from a parser's trees.
 
-    model (GlomoModel): The model.
+    model (Union[GlomoModel, TreeGraphs]): The model.
     indexer (WordIndexer): How words become its ids.
     sha256 (str): Of the file its weights came from.
     """
 
-    model: GlomoModel
+    model: Union[GlomoModel, TreeGraphs]
 
-    def __init__(self, model: GlomoModel, indexer: WordIndexer, *, sha256: str = "") -> None:
+    def __init__(self, model: Union[GlomoModel, TreeGraphs], indexer: WordIndexer, *, sha256: str = "") -> None:
         super().__init__(model, sha256=sha256)
         self.indexer = indexer
 
@@ -62,7 +63,7 @@ class GraphSource(Frozen):
         source (str): Packaged name or directory.
         RAISES: FileNotFoundError G122 if there is none; ValueError G203 for another kind; as `read_checkpoint`.
         """
-        model, checkpoint, sha256 = _load(source, kind="glomo")
+        model, checkpoint, sha256 = _load(source, "glomo", "trees")
         return cls(model, WordIndexer.from_config(checkpoint.indexer, checkpoint.vocab or []), sha256=sha256)
 
     @property
@@ -99,7 +100,7 @@ class ElmoSource(Frozen):
         source (str): Packaged name or directory.
         RAISES: FileNotFoundError G122 if there is none; ValueError G203 for another kind; as `read_checkpoint`.
         """
-        model, _, sha256 = _load(source, kind="elmo")
+        model, _, sha256 = _load(source, "elmo")
         return cls(model, sha256=sha256)
 
     @property
@@ -179,10 +180,10 @@ def _named(source: Optional[str], name: str) -> str:
     return source
 
 
-def _load(source: str, *, kind: str) -> Tuple[Any, Any, str]:
-    """A model, its checkpoint and the SHA-256 of its weights."""
+def _load(source: str, *kinds: str) -> Tuple[Any, Any, str]:
+    """A model of one of some kinds, its checkpoint and the SHA-256 of its weights."""
     directory: Path = find_weights(source)
     checkpoint = read_checkpoint(directory)
-    if checkpoint.kind != kind:
-        raise ValueError(Errors.G203.format(path=directory, found=checkpoint.kind, expected=kind))
+    if checkpoint.kind not in kinds:
+        raise ValueError(Errors.G203.format(path=directory, found=checkpoint.kind, expected=kinds[0]))
     return build_model(checkpoint, source=str(directory)), checkpoint, sha256_of(directory / WEIGHTS)

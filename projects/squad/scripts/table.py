@@ -19,6 +19,7 @@ NAMES = {
     "glove-graphs": "word vectors + graphs",
     "glove-trnn": "word vectors + TRNN",
     "uniform": "word vectors + uniform graph",
+    "trees": "word vectors + trees of a parser",
     "elmo": "ELMo",
     "elmo-graphs": "ELMo + graphs",
     "elmo-trnn": "ELMo + TRNN",
