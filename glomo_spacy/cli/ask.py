@@ -1,8 +1,10 @@
 """`glomo-spacy ask`: the answer to a question from a text, and on a page what speaks for it."""
 
+import gc
 import json
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import typer
 
@@ -36,7 +38,8 @@ def ask_cli(
     glomo-spacy ask "Who discovered radium?" text.txt
     """
     context = read_context(text)
-    nlp = load_pipeline(pipeline) if pipeline else qa_pipeline(pretrained, lang=lang)
+    with _collecting_later():
+        nlp = load_pipeline(pipeline) if pipeline else qa_pipeline(pretrained, lang=lang)
     doc, answers = answer(nlp, context, question, top_k=top_k)
     if html is not None:
         from ._answer_page import write_answer_page
@@ -80,7 +83,7 @@ def qa_pipeline(pretrained: str = PRETRAINED, *, lang: Optional[str] = None) -> 
         raise FileNotFoundError(Errors.G124.format(name=pretrained))
     of_checkpoint = language_of(pretrained)
     nlp = blank_pipeline(lang or of_checkpoint)
-    nlp.add_pipe("extractive_qa", config={"pretrained": pretrained})
+    nlp.add_pipe("extractive_qa", config={"model": {"pretrained": pretrained}})
     return nlp
 
 
@@ -108,6 +111,18 @@ def read_context(text: str) -> str:
     if not found.strip():
         raise ValueError(Errors.G098)
     return found
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Hold off the garbage collector: what libraries and models make stays, and looking through it is a tenth of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _as_dict(span: "Span", score: float) -> Dict[str, Any]:

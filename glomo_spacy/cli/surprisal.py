@@ -98,7 +98,7 @@ def surprisal_pipeline(
     nlp = blank_pipeline(lang or of_checkpoint)
     if sentences:
         nlp.add_pipe("sentencizer")
-    nlp.add_pipe("mogrifier_lm", config={"pretrained": pretrained})
+    nlp.add_pipe("mogrifier_lm", config={"model": {"pretrained": pretrained}})
     return nlp
 
 
