@@ -14,6 +14,7 @@ VARIANTS: List[Dict[str, Any]] = [
     {"sparsity": "top-k", "top_k_rate": 1.5},
     {"sparsity": "threshold"},
     {"sparsity": "softmax"},
+    {"sparsity": "stick-breaking", "learn_nearness": True},
     {"fixed_windows": (1, 3), "center_queries": True},
     {"fixed_windows": (0, 1, 5, -1)},
     {"fixed_windows": (1,), "learn_nearness": True},

@@ -93,7 +93,8 @@ def layer_blocks(
                     allowed = allowed & real[:, None, receivers, None] & real[:, None, None, sources]  # (batch, 1, ...)
                 lengths = torch.full((len(key),), seq, device=key.device) if real is None else lengths_of(real)
                 pair = query[:, :, receivers], key[:, :, sources]
-                yield Block(batch, receivers, sources, _weigh(predictor, pair, distance, allowed, lengths, layer))
+                scored = _weigh(predictor, pair, distance, allowed, lengths, layer, is_right=is_right)
+                yield Block(batch, receivers, sources, scored)
 
 
 def _weigh(
@@ -103,6 +104,8 @@ def _weigh(
     allowed: Tensor,
     lengths: Tensor,
     layer: int,
+    *,
+    is_right: bool,
 ) -> Tensor:
     """Edge weights of one block: fixed windows, then learned heads. Shape: (batch, heads, receiver, source)."""
     query, key = pair
@@ -112,7 +115,7 @@ def _weigh(
     if predictor.config.n_learned_heads:
         products = query @ key.transpose(-1, -2)  # (batch, heads, receiver, source)
         nearness = None if predictor.nearness is None else predictor.nearness(distance, layer)
-        parts.append(predictor.sparsity(Scores(products, query, allowed, lengths, layer, nearness)))
+        parts.append(predictor.sparsity(Scores(products, query, allowed, lengths, layer, nearness, is_right)))
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 

@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional, Tuple
 from ...errors import Errors
 from ..config_checks import check_names
 
-SPARSITIES = ("square", "relu", "shifted-relu", "top-k", "threshold", "softmax")
-FLAT_SPARSITIES = ("shifted-relu", "threshold", "softmax")
+SPARSITIES = ("square", "relu", "shifted-relu", "top-k", "threshold", "softmax", "stick-breaking")
+FLAT_SPARSITIES = ("shifted-relu", "threshold", "softmax", "stick-breaking")
 ENCODERS = ("cnn", "feed-forward")
 FEATURE_PREDICTORS = ("gru", "additive")
 
@@ -32,8 +32,10 @@ class GlomoConfig:
     kernel_size (int): Tokens a convolution sees: itself and the `kernel_size - 1` before it. Published: 3.
     encoder (str): "cnn" (published, `cnn_sa 1`) or "feed-forward" (`cnn_sa 0`, which only raised there): blocks that
         see one token each.
-    sparsity (str): How scores become weights: "square", "relu", "shifted-relu", "top-k", "threshold" (published) or
-        "softmax" (`yann 0`, which only raised there).
+    sparsity (str): How scores become weights: "square", "relu", "shifted-relu", "top-k", "threshold" (published),
+        "softmax" (`yann 0`, which only raised there) or, an extension, "stick-breaking": the nearest source that fits.
+    reach (Tuple[float, ...]): For "stick-breaking": mean distance at which each learned head stops before it has
+        learned anything, above 1. Empty: 8 tokens for all.
     top_k_rate (float): For "top-k": sources kept per row = floor(top_k_rate * sqrt(length)), at least 1.
     center_queries (bool): Extension, off in the published variant. Subtract from each query its mean over all
         positions and divide by the deviation, so that a row depends on who receives and not only on who is attended.
@@ -66,6 +68,7 @@ class GlomoConfig:
     encoder: str = "cnn"
     sparsity: str = "threshold"
     top_k_rate: float = 1.0
+    reach: Tuple[float, ...] = field(default=())
     center_queries: bool = False
     fixed_windows: Tuple[int, ...] = field(default=())
     head_channels: Tuple[int, ...] = field(default=())
@@ -80,7 +83,7 @@ class GlomoConfig:
     scale_grad_by_freq: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("fixed_windows", "head_channels"):
+        for name in ("fixed_windows", "head_channels", "reach"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("vocab_size", "width", "n_layers", "n_heads", "kernel_size", "dec_len", "n_decoder_layers"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
@@ -106,6 +109,9 @@ class GlomoConfig:
         if len(self.fixed_windows) > self.n_heads or any(window < WHOLE_PAST for window in self.fixed_windows):
             expected = f"at most {self.n_heads} windows (one per head), each -1, 0 or a number of tokens"
             raise ValueError(Errors.G101.format(name="fixed_windows", expected=expected, value=self.fixed_windows))
+        if self.reach and (len(self.reach) != self.n_learned_heads or min(self.reach) <= 1):
+            expected = f"{self.n_learned_heads} distances above 1 (one per learned head)"
+            raise ValueError(Errors.G101.format(name="reach", expected=expected, value=self.reach))
         if self.flat_start and self.sparsity not in FLAT_SPARSITIES:
             expected = f"false, or sparsity one of {', '.join(FLAT_SPARSITIES)}"
             raise ValueError(Errors.G101.format(name="flat_start", expected=expected, value=self.flat_start))

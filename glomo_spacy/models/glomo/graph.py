@@ -140,7 +140,8 @@ class GraphPredictor(nn.Module):
     @property
     def _is_flat_and_asleep(self) -> bool:
         """Whether all weights still stand as `_flatten` left them, and none is learning."""
-        if not self.config.flat_start or any(parameter.requires_grad for parameter in self.parameters()):
+        is_flat = self.config.flat_start and self.config.sparsity != "stick-breaking"  # which is even for none
+        if not is_flat or any(parameter.requires_grad for parameter in self.parameters()):
             return False
         zero = [*self.keys.parameters(), *(() if self.nearness is None else self.nearness.parameters())]
         return not any(bool(parameter.any()) for parameter in zero)

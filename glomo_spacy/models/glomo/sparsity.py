@@ -9,11 +9,13 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple, Type
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..precision import at_least_float32
 from .config import GlomoConfig
 
 LOW_THRESHOLD = -1.0  # for a flat start: far below small scores
+_REACH = 8.0  # tokens: mean distance of stick-breaking heads that have none of their own
 EPSILON = 1e-16  # of the published normaliser: a row without weight stays zero instead of dividing by zero
 
 
@@ -27,6 +29,7 @@ class Scores(NamedTuple):
     layer (int): Whose parameters to use.
     nearness (Optional[Tensor]): Of `Nearness`: the logarithm of a factor on what is squared. Shape: (heads, receiver,
         source).
+    is_right (bool): Sources stand after their receivers, the nearest first; else before them, the nearest last.
     """
 
     products: Tensor
@@ -35,6 +38,7 @@ class Scores(NamedTuple):
     lengths: Tensor
     layer: int
     nearness: Optional[Tensor]
+    is_right: bool = False
 
 
 class Sparsity(nn.Module):
@@ -144,6 +148,33 @@ class Softmax(Sparsity):
         )  # the first row, which may attend to nothing, is not a number before
 
 
+class StickBreaking(Sparsity):
+    """The nearest source that fits: each in turn, from the nearest on, takes a share of what is left of the row.
+
+    w_ij = s_ij prod_k (1 - s_ik) over the sources k between, s a sigmoid of score / sqrt(head_width) + b, divided by
+    the row's sum. An extension, after the gates of Shen et al. 2018 (arXiv 1711.02013) and the stick-breaking attention
+    of Tan et al. 2024 (arXiv 2410.17980), which leaves unused what is left over. At first, while scores are near 0, the
+    mean distance is `reach`. `nearness` moves the sigmoid, not the weight.
+    """
+
+    def __init__(self, config: GlomoConfig) -> None:
+        super().__init__(config)
+        reach = torch.tensor(config.reach or (_REACH,) * config.n_learned_heads)
+        self.offsets = nn.Parameter(-(reach - 1.0).log().repeat(config.n_layers, 1))  # sigmoid of it: 1 / reach
+
+    def forward(self, scores: Scores) -> Tensor:
+        stops = at_least_float32(scores.products) / math.sqrt(self.config.key_width)
+        stops = stops + self.offsets[scores.layer][:, None, None]
+        if scores.nearness is not None:
+            stops = stops + 2.0 * scores.nearness  # as where products are squared
+        passes = F.logsigmoid(-stops).masked_fill(~scores.allowed, 0.0)
+        nearer = passes if scores.is_right else passes.flip(-1)
+        between = nearer.cumsum(-1) - nearer
+        between = between if scores.is_right else between.flip(-1)
+        weights = (F.logsigmoid(stops) + between).exp().masked_fill(~scores.allowed, 0.0)
+        return weights / (weights.sum(-1, keepdim=True) + EPSILON)
+
+
 SPARSITY_CLASSES: Dict[str, Type[Sparsity]] = {
     "square": Square,
     "relu": ReLU,
@@ -151,6 +182,7 @@ SPARSITY_CLASSES: Dict[str, Type[Sparsity]] = {
     "top-k": TopK,
     "threshold": Threshold,
     "softmax": Softmax,
+    "stick-breaking": StickBreaking,
 }
 
 
