@@ -46,7 +46,8 @@ class GlomoConfig:
     learn_nearness (bool): Extension, off in the published variant. Each learned head also learns a factor for each of
         twelve ranges of distance.
     flat_start (bool): Extension, off in the published variant. Learned heads begin with equal weights for all earlier
-        tokens in place of random ones. For "threshold", "shifted-relu" and "softmax".
+        tokens in place of random ones. For "threshold", "shifted-relu" and "softmax"; with "stick-breaking" they
+        begin at their `reach`.
     detach_embeddings (bool): Extension, off in the published variant. Graphs are learned from the words' embeddings
         without changing them: those learn by features and predictions alone.
     feature_predictor (str): "gru" (published) or "additive" (`no_gru 1`).

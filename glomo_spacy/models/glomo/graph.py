@@ -140,7 +140,7 @@ class GraphPredictor(nn.Module):
     @property
     def _is_flat_and_asleep(self) -> bool:
         """Whether all weights still stand as `_flatten` left them, and none is learning."""
-        is_flat = self.config.flat_start and self.config.sparsity != "stick-breaking"  # which is even for none
+        is_flat = self.config.flat_start and self.sparsity.is_even_at_zero
         if not is_flat or any(parameter.requires_grad for parameter in self.parameters()):
             return False
         zero = [*self.keys.parameters(), *(() if self.nearness is None else self.nearness.parameters())]

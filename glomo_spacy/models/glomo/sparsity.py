@@ -48,6 +48,7 @@ class Sparsity(nn.Module):
     """
 
     is_rectified = True
+    is_even_at_zero = True  # scores of 0 above a low threshold give equal weights
 
     def __init__(self, config: GlomoConfig) -> None:
         super().__init__()
@@ -156,6 +157,8 @@ class StickBreaking(Sparsity):
     of Tan et al. 2024 (arXiv 2410.17980), which leaves unused what is left over. At first, while scores are near 0, the
     mean distance is `reach`. `nearness` moves the sigmoid, not the weight.
     """
+
+    is_even_at_zero = False
 
     def __init__(self, config: GlomoConfig) -> None:
         super().__init__(config)

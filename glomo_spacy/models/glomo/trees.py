@@ -130,7 +130,7 @@ class TreeGraphs(nn.Module):
         return edges.to(ids.device)
 
     def _heads_of(self, text: List[int]) -> Tensor:
-        if len(self._places) < self.config.n_texts:
+        if not self._places:
             self._places = {(first, second): place for place, (first, second) in enumerate(self.digests.tolist())}
         place = self._places.get(_digest(text))
         if place is None:
