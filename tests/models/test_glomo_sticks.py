@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from glomo_spacy.models.glomo import GlomoConfig
-from glomo_spacy.models.glomo.sparsity import Scores, StickBreaking
+from glomo_spacy.models.glomo.sparsity import BrokenSticks, Scores, StickBreaking
 
 SIZES = {"vocab_size": 9, "width": 16, "n_layers": 2, "sparsity": "stick-breaking"}
 
@@ -47,6 +47,28 @@ def test_each_source_takes_its_share_of_what_nearer_ones_leave(is_right: bool, h
         offset = -np.log(reach - 1)  # so that a first share is 1 / reach
         expected = by_loops(products[0, head].numpy() / 2, offset, near, is_right=is_right)
         np.testing.assert_allclose(found[0, head], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("of_pairs", [False, True], ids=["offset of heads", "offset of pairs"])
+@pytest.mark.parametrize("is_right", [False, True])
+def test_the_gradient_by_hand_is_that_of_the_formula(is_right: bool, of_pairs: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 3, 5, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    sizes = (3, 5, 5) if of_pairs else (3, 1, 1)
+    offset = torch.randn(sizes, generator=generator, dtype=torch.float64, requires_grad=True)
+    every = torch.ones(5, 5, dtype=torch.bool)
+    allowed = every.triu(1) if is_right else every.tril(-1)
+    assert torch.autograd.gradcheck(BrokenSticks.apply, (scores, offset, allowed, 0.5, is_right))
+
+
+@torch.no_grad()
+def test_a_huge_score_of_a_source_that_is_not_allowed_changes_nothing() -> None:
+    allowed = torch.ones(5, 5, dtype=torch.bool).tril(-1)
+    scores = torch.randn(1, 1, 5, 5, generator=torch.Generator().manual_seed(2))
+    none = torch.zeros(1, 1, 1)
+    expected = BrokenSticks.apply(scores, none, allowed, 1.0, False)
+    found = BrokenSticks.apply(scores.masked_fill(~allowed, 1e4), none, allowed, 1.0, False)
+    assert torch.equal(found, expected)
 
 
 @torch.no_grad()

@@ -166,16 +166,12 @@ class StickBreaking(Sparsity):
         self.offsets = nn.Parameter(-(reach - 1.0).log().repeat(config.n_layers, 1))  # sigmoid of it: 1 / reach
 
     def forward(self, scores: Scores) -> Tensor:
-        stops = at_least_float32(scores.products) / math.sqrt(self.config.key_width)
-        stops = stops + self.offsets[scores.layer][:, None, None]
+        offset = self.offsets[scores.layer][:, None, None]
         if scores.nearness is not None:
-            stops = stops + 2.0 * scores.nearness  # as where products are squared
-        passes = F.logsigmoid(-stops).masked_fill(~scores.allowed, 0.0)
-        nearer = passes if scores.is_right else passes.flip(-1)
-        between = nearer.cumsum(-1) - nearer
-        between = between if scores.is_right else between.flip(-1)
-        weights = (F.logsigmoid(stops) + between).exp().masked_fill(~scores.allowed, 0.0)
-        return weights / (weights.sum(-1, keepdim=True) + EPSILON)
+            offset = offset + 2.0 * scores.nearness  # as where products are squared
+        scale = 1.0 / math.sqrt(self.config.key_width)
+        weights: Tensor = BrokenSticks.apply(scores.products, offset, scores.allowed, scale, scores.is_right)
+        return weights
 
 
 SPARSITY_CLASSES: Dict[str, Type[Sparsity]] = {
@@ -235,3 +231,38 @@ class NormalizedSquares(torch.autograd.Function):
             shape, dtype = ctx.threshold
             d_threshold = -d_scores.sum(-1, keepdim=True).sum_to_size(shape).to(dtype)
         return d_scores.to(ctx.score_dtype), d_threshold, None, None, d_nearness
+
+
+class BrokenSticks(torch.autograd.Function):
+    """Weights of `StickBreaking`, with their gradient by hand, as in `NormalizedSquares` and for its reason.
+
+    With s = scale * score + offset, log(1 - sigmoid(s)) = -softplus(s) and log sigmoid(s) = s - softplus(s): a source's
+    logarithm is its s less the softplus of all sources up to itself, nearest first. From h, the gradient by these
+    logarithms, that of s is h - sigmoid(s) * (the sum of h from the source on, outwards).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, offset: Tensor, allowed: Tensor, scale: float, is_right: bool) -> Tensor:
+        stops = torch.add(offset, at_least_float32(scores), alpha=scale)  # (batch, heads, receiver, source)
+        passes = F.softplus(stops)
+        shares = (stops - passes).exp_().mul_(allowed)
+        passes.mul_(allowed)
+        up_to_itself = passes.cumsum(-1) if is_right else passes.flip(-1).cumsum(-1).flip(-1)
+        weights = stops.sub_(up_to_itself).exp_().masked_fill_(~allowed, 0.0)
+        weights.div_(weights.sum(-1, keepdim=True).add_(EPSILON))
+        ctx.save_for_backward(weights, shares)
+        ctx.scale, ctx.is_right = scale, is_right
+        ctx.score_dtype, ctx.offset_shape, ctx.offset_dtype = scores.dtype, offset.shape, offset.dtype
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tuple[Optional[Tensor], ...]:
+        weights, shares = ctx.saved_tensors
+        inner = torch.linalg.vecdot(gradient, weights).unsqueeze(-1)  # (batch, heads, receiver, 1)
+        d_stops = (gradient - inner).mul_(weights)
+        outwards = d_stops.cumsum(-1)
+        if ctx.is_right:
+            outwards = outwards[..., -1:] - outwards + d_stops
+        d_stops.sub_(outwards.mul_(shares))
+        d_offset = d_stops.sum_to_size(ctx.offset_shape).to(ctx.offset_dtype)
+        return d_stops.mul_(ctx.scale).to(ctx.score_dtype), d_offset, None, None, None
