@@ -1,8 +1,8 @@
 """Commands, one file each. `_app.py` lists them."""
 
-from ._app import NAME, app
+from ._app import NAME, app, clear_errors
 
-__all__ = ["app", "main"]
+__all__ = ["app", "clear_errors", "main"]
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ The same app answers as `glomo-spacy …` and, through `_spacy.py`, as `python -
 every spaCy command, so nothing here imports spaCy, Thinc, torch or a command's module before that command is asked for.
 """
 
-from functools import wraps
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Callable, List, Sequence
+from typing import Any, Iterator, List, Sequence
 
 import typer
 from typer.core import TyperGroup
@@ -64,27 +64,23 @@ def _load_command(name: str) -> Any:
     function = getattr(import_module(module_name), function_name)
     overrides = {"allow_extra_args": True, "ignore_unknown_options": True} if name in WITH_OVERRIDES else None
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name, context_settings=overrides)(_with_clear_errors(function))
+    single.command(name, context_settings=overrides)(clear_errors()(function))
     return typer.main.get_command(single)
 
 
-def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+@contextmanager
+def clear_errors() -> Iterator[None]:
     """Show an error of ours (its text starts with a code, `[G…]`) as one line and exit with 1.
 
-    Any other exception is a defect and keeps its traceback.
+    Any other exception is a defect and keeps its traceback. For scripts, too: `with clear_errors(): typer.run(main)`.
     """
-
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            if not str(error).startswith("[G"):
-                raise
-            typer.secho(f"✘ {error}", fg="red", err=True)
-            raise typer.Exit(1) from error
-
-    return run
+    try:
+        yield
+    except Exception as error:
+        if not str(error).startswith("[G"):
+            raise
+        typer.secho(f"✘ {error}", fg="red", err=True)
+        raise SystemExit(1) from error
 
 
 app = typer.Typer(

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import List
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from glomo_spacy.cli import _app
-from glomo_spacy.cli._app import COMMANDS, app
+from glomo_spacy.cli._app import COMMANDS, app, clear_errors
 
 SCRIPT = Path(sys.executable).with_name("glomo-spacy")
 WAYS_IN = {
@@ -60,9 +59,9 @@ def test_an_error_of_ours_is_one_line_and_exit_code_one(capsys: pytest.CaptureFi
     def fail() -> None:
         raise ValueError("[G000] nothing to read")
 
-    with pytest.raises(typer.Exit) as exit_info:
-        _app._with_clear_errors(fail)()
-    assert exit_info.value.exit_code == 1
+    with pytest.raises(SystemExit) as exit_info:
+        clear_errors()(fail)()
+    assert exit_info.value.code == 1
     assert capsys.readouterr().err == "✘ [G000] nothing to read\n"
 
 
@@ -71,4 +70,4 @@ def test_any_other_error_keeps_its_traceback() -> None:
         raise KeyError("a defect")
 
     with pytest.raises(KeyError, match="a defect"):
-        _app._with_clear_errors(fail)()
+        clear_errors()(fail)()

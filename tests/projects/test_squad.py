@@ -203,6 +203,15 @@ def test_a_reader_along_trees_reads_those_of_the_parser(project: Path, run_proje
     ]
 
 
+def test_a_wrong_setting_is_one_line_that_names_the_right_ones(project: Path, run_project: Any) -> None:
+    settings = {**TINY, "options": " --model.graph embeddings", "name": "wrong"}
+    done = run_project(project, "squad-glove", **settings)
+    assert done.code == 1
+    error = "✘ [G100] graph = 'embeddings' is not available. Choose one of: none, inputs, states, uniform."
+    assert error in done.output.splitlines()
+    assert not any(line.startswith(("Traceback", "╭")) for line in done.output.splitlines())
+
+
 def test_trees_need_a_parser(project: Path, run_project: Any) -> None:
     without = write_pipeline(project / "tagger", "tagger")
     for parser, message in (("", "Name a spaCy pipeline with a dependency parser"), (without, "it has tagger.")):

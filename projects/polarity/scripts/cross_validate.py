@@ -15,6 +15,8 @@ import typer
 from spacy.cli._util import parse_config_overrides
 from spacy.cli.train import train
 
+from glomo_spacy.cli import clear_errors
+
 SCORE = "cats_micro_f"  # the accuracy, where every text has one class and gets one
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -61,4 +63,5 @@ def keep_only_first(folder: Path, kept: Path, *, is_first: bool) -> None:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command(context_settings=CONTEXT, help=__doc__)(main)
-    app()
+    with clear_errors():
+        app()

@@ -9,6 +9,8 @@ import typer
 from matplotlib.figure import Figure
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
+
 ROWS = {
     "word2vec": "word2vec + BoW",
     "fasttext": "fastText + BoW",
@@ -74,4 +76,5 @@ def draw(accuracies: Dict[str, List[float]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -13,6 +13,7 @@ import typer
 from gensim.models import FastText, KeyedVectors, Word2Vec
 from tqdm import tqdm
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.text_files import find_text_files, read_lines
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -103,4 +104,5 @@ def save(vectors: KeyedVectors, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    with clear_errors():
+        app()

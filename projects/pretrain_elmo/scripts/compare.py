@@ -13,6 +13,7 @@ from typing import Any, Dict
 import typer
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.cli.evaluate_lm import evaluate_bilm
 
 
@@ -49,4 +50,5 @@ def cell(measures: Dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 import typer
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.cli.evaluate_lm import evaluate_mogrifier
 from glomo_spacy.cli.pretrain import pretrain
 from glomo_spacy.models import load_checkpoint
@@ -88,4 +89,5 @@ def table_line(cell: str, runs: List[Dict[str, Any]]) -> List[str]:
 
 
 if __name__ == "__main__":
-    app()
+    with clear_errors():
+        app()

@@ -8,6 +8,8 @@ from typing import Dict, List
 import typer
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
+
 ROWS = ("baseline", "graphs", "packaged", "elmo", "mogrifier")
 
 
@@ -41,4 +43,5 @@ def table_line(row: str, accuracies: List[float], baseline: List[float]) -> List
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -14,6 +14,8 @@ from typing import List, Sequence
 
 import typer
 
+from glomo_spacy.cli import clear_errors
+
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -74,4 +76,5 @@ def run_beside(commands: Sequence[List[str]]) -> None:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command(context_settings=CONTEXT, help=__doc__)(main)
-    app()
+    with clear_errors():
+        app()

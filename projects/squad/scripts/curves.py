@@ -11,6 +11,8 @@ import typer
 from matplotlib.figure import Figure
 from table import NAMES, NO_VECTORS
 
+from glomo_spacy.cli import clear_errors
+
 COLOURS = {name: f"C{number}" for number, name in enumerate(NAMES)}
 
 
@@ -56,4 +58,5 @@ def style_of(kind: Dict[str, Any], kinds: List[Dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

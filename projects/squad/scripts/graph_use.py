@@ -16,6 +16,7 @@ from measure import TrainedReader
 from torch import Tensor, nn
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.squad_corpus import SquadCorpus
 from glomo_spacy.files import atomic_write
 from glomo_spacy.models.glomo.mixing import GraphTransfer
@@ -153,4 +154,5 @@ def transfer_of(model: ReaderModel) -> GraphTransfer:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -12,6 +12,7 @@ from typing import Any, Dict, Optional
 import torch
 import typer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.feature_store import StoredLayers
 from glomo_spacy.corpora.squad_corpus import SquadCorpus
 from glomo_spacy.evaluation.squad_scorer import score
@@ -107,4 +108,5 @@ def vectors_name(training: Dict[str, Any], corpus: Dict[str, Any]) -> Optional[s
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -8,6 +8,8 @@ from pathlib import Path
 import spacy
 import typer
 
+from glomo_spacy.cli import clear_errors
+
 COMPONENT = "extractive_qa"
 
 
@@ -27,4 +29,5 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

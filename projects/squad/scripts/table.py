@@ -14,6 +14,8 @@ from typing import Any, Dict, List, Tuple
 import typer
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
+
 NAMES = {
     "glove": "word vectors",
     "glove-graphs": "word vectors + graphs",
@@ -89,4 +91,5 @@ def with_spread(values: List[float], *, sign: str = "") -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

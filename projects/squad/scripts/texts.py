@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.feature_store import corpus_texts
 from glomo_spacy.corpora.squad_corpus import SquadCorpus
 from glomo_spacy.files import atomic_write
@@ -27,4 +28,5 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.cli.pretrain import pretrain
 from glomo_spacy.training.resume import list_states
 
@@ -29,4 +30,5 @@ def main(
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command(context_settings=CONTEXT, help=__doc__)(main)
-    app()
+    with clear_errors():
+        app()

@@ -16,6 +16,7 @@ from spacy.tokens import Doc
 from tqdm import tqdm
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.feature_store import corpus_texts
 from glomo_spacy.corpora.squad_corpus import SquadCorpus
 from glomo_spacy.indexers import WordIndexer
@@ -63,4 +64,5 @@ def parse(nlp: Language, texts: Sequence[List[str]]) -> Iterator[List[int]]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

@@ -18,6 +18,7 @@ import typer
 from spacy.training.initialize import convert_vectors
 from tqdm import tqdm
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.squad_alignment import normalize_quotes
 from glomo_spacy.corpora.squad_file import read_squad
 from glomo_spacy.corpora.text_files import find_text_files, read_lines
@@ -103,4 +104,5 @@ def train(tokens: Path, output: Path, *, sizes: Dict[str, int], seed: int, n_thr
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with clear_errors():
+        typer.run(main)

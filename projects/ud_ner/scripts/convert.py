@@ -16,6 +16,7 @@ from spacy.training import biluo_tags_to_spans, iob_to_biluo
 from spacy.training.converters import conllu_to_docs
 from spacy.vocab import Vocab
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.corpora.text_files import find_text_files, read_every_line
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -74,4 +75,5 @@ def save(docs: Iterable[Doc], output: Path) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    with clear_errors():
+        app()

@@ -25,6 +25,7 @@ from spacy.util import load_model_from_config, resolve_dot_names
 from thinc.api import Config
 from wasabi import Printer
 
+from glomo_spacy.cli import clear_errors
 from glomo_spacy.cli._ablation_plan import Ablation
 from glomo_spacy.training.config import parse_overrides
 
@@ -128,4 +129,5 @@ def save(speeds: Dict[str, float], output: Path) -> None:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command(context_settings=CONTEXT, help=__doc__)(main)
-    app()
+    with clear_errors():
+        app()
