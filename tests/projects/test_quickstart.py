@@ -59,6 +59,7 @@ def save_models(folder: Path) -> None:
     save_checkpoint(folder / "mogrifier", model, indexer=indexer, vocab=words, meta={})
 
 
+@pytest.mark.slow
 def test_all_ends_with_a_table_of_five_rows(project: Path, run_project: Any) -> None:
     done = run_project(project, "all", **TINY)
     assert done.code == 0, done.output
@@ -90,6 +91,7 @@ def run_train(project: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run([*command, *paths], cwd=project, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_give_what_spacy_train_gives(begun: Path) -> None:
     """The third seed is the second of its process."""
     done = run_train(begun, "--seeds", "1,2,3", "--n-process", "2")

@@ -67,6 +67,7 @@ def project(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_all_ends_with_a_table_for_each_task(project: Path, run_project: Any) -> None:
     pytest.importorskip("gensim", reason="the project trains word vectors by gensim")
     pytest.importorskip("matplotlib", reason="the project draws a plot")
