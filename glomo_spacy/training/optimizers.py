@@ -19,7 +19,8 @@ class OptimizerSettings:
         else); only for parameters of two or more dimensions, since shrinking biases, thresholds or batch-norm scales
         helps nobody. 0: none.
     multipliers (Dict[str, float]): Factors on the learning rate by pattern of the parameter's name (`*` matches
-        anything), the first that fits counts: {"*key_encoder*": 0.25}. A pattern that fits nothing is an error.
+        anything), the first that fits counts: {"*key_encoder*": 0.25}. A pattern that fits nothing is an error, unless
+        it begins with a part that such a model may have and this one has not: {"transfer.*": 0.1} without graphs.
     starts (Dict[str, float]): By the same kind of pattern, the share of the run's budget, 0-1, after which parameters
         begin to learn: {"*.graph.*": 0.5}. Until then they stay as they are and cost no backward pass.
     """
@@ -45,7 +46,7 @@ class OptimizerSettings:
     def _groups(self, model: nn.Module) -> List[Dict[str, Any]]:
         names = [name for name, _ in model.named_parameters()]
         for pattern in (*self.multipliers, *self.starts):
-            if not any(fnmatchcase(name, pattern) for name in names):
+            if not any(fnmatchcase(name, pattern) for name in names) and not _is_of_absent_part(model, pattern):
                 raise ValueError(Errors.G300.format(pattern=pattern, names=", ".join(names)))
         groups: Dict[Tuple[float, float, bool], List[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
@@ -67,6 +68,10 @@ class OptimizerSettings:
             }
             for (factor, start, has_decay), parameters in groups.items()
         ]
+
+
+def _is_of_absent_part(model: nn.Module, pattern: str) -> bool:
+    return getattr(model, pattern.partition(".")[0], model) is None
 
 
 def _first_match(values: Mapping[str, float], name: str, default: float) -> float:

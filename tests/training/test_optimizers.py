@@ -82,6 +82,18 @@ def test_a_pattern_that_fits_nothing_lists_the_parameters(model):
         SGDSettings(1.0, 0.0, {"encoder.*": 0.5}, 0.2).build(model)
 
 
+def test_a_pattern_may_name_a_part_that_a_model_could_have() -> None:
+    reader = nn.Module()
+    reader.graphs, reader.encoder = None, nn.Linear(2, 2)
+    settings = SGDSettings(1.0, 0.0, {"graphs.*": 0.1}, 0.2)
+    assert settings.build(reader).param_groups[0]["lr"] == 1.0
+    reader.graphs = nn.Linear(2, 2)
+    assert {group["lr"] for group in settings.build(reader).param_groups} == {0.1, 1.0}
+    for pattern in ("graphs.weihgt", "grahps.*"):
+        with pytest.raises(ValueError, match="G300"):
+            SGDSettings(1.0, 0.0, {pattern: 0.1}, 0.2).build(reader)
+
+
 def test_frozen_parameters_are_left_out(model):
     model["graph"].requires_grad_(False)
     optimizer = SGDSettings(1.0, 0.0, {}, 0.2).build(model)

@@ -33,9 +33,11 @@ def test_a_config_builds_each_variant(name, graph, questions, graph_checkpoint):
     config = load_config(CONFIGS / name, overrides=overrides)
     objective = build_objective(config, seed=0)
     assert objective.model.config.graph == graph
+    chosen = {}
     for section, table in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         values = dict(config["pretraining"][section])
-        table[values.pop("name")](**values)
+        chosen[section] = table[values.pop("name")](**values)
+    assert chosen["optimizer"].build(objective.model).param_groups
 
 
 def test_the_published_sizes_are_those_of_the_paper(questions, graph_checkpoint):
